@@ -1,0 +1,1 @@
+"""Values that every layer shares: errors, objects, events, versions. Standard library only."""

@@ -1,0 +1,138 @@
+"""What engines tell while they work. Renderers (text, JSON lines) show it; engines never print.
+
+`SCHEMA` is the contract of `-o json`; docs/events.md shows it and a test compares the two.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+SCHEMA: dict[str, tuple[str, dict[str, str]]] = {
+    "started": (
+        "a command begins to work on a cluster",
+        {
+            "command": "string: install, uninstall, …",
+            "release": "string: release name, empty when the command has none",
+            "run": "string: identifier of this run, as in the ledger",
+            "cluster": "object: context, server, version (strings), nodes (number)",
+        },
+    ),
+    "resuming": (
+        "an earlier run of the same release did not end; this one continues it",
+        {"run": "string: the earlier run", "done": "list of strings", "left": "list of strings"},
+    ),
+    "source": (
+        "the bytes of one source are there, verified",
+        {
+            "component": "string",
+            "url": "string",
+            "origin": "string: bundle, mirror, cache or network",
+            "bytes": "number",
+            "seconds": "number",
+        },
+    ),
+    "planned": (
+        "what is to be done is known; nothing was written yet",
+        {
+            "components": "list of {name, version}",
+            "objects": "number",
+            "create": "number",
+            "change": "number",
+            "unchanged": "number",
+        },
+    ),
+    "component_started": (
+        "work on a component begins",
+        {"component": "string", "version": "string"},
+    ),
+    "stage_started": (
+        "a stage begins: its objects are about to be applied",
+        {"component": "string", "stage": "string", "objects": "number"},
+    ),
+    "object": (
+        "one object was decided on or written",
+        {
+            "component": "string",
+            "stage": "string",
+            "action": "string: created, changed, unchanged, deleted, absent",
+            "object": "object: apiVersion, kind, namespace, name",
+        },
+    ),
+    "retrying": (
+        "a request met a passing failure and is tried again",
+        {
+            "object": "string: what the request was about",
+            "cause": "string",
+            "attempt": "number",
+            "delay": "number: seconds until the next try",
+        },
+    ),
+    "waiting": (
+        "what a stage waits for; repeated when it changes",
+        {
+            "component": "string",
+            "stage": "string",
+            "for": "list of {object, state, reason}: at most 10, most telling first",
+            "pending": "number",
+            "total": "number",
+        },
+    ),
+    "stage_finished": (
+        "a stage is applied and its gate holds",
+        {
+            "component": "string",
+            "stage": "string",
+            "seconds": "number",
+            "apply_seconds": "number: the part spent applying",
+            "wait_seconds": "number: the part spent waiting",
+        },
+    ),
+    "component_finished": (
+        "every stage of a component holds",
+        {"component": "string", "version": "string", "seconds": "number"},
+    ),
+    "warning": (
+        "something the user should know; the work goes on",
+        {"message": "string", "object": "string", "remedy": "string"},
+    ),
+    "finished": (
+        "the last event of every command",
+        {
+            "outcome": "string: done, unchanged, failed, interrupted",
+            "exit_code": "number",
+            "created": "number",
+            "changed": "number",
+            "unchanged": "number",
+            "deleted": "number",
+            "writes": "number: write requests sent, the ledger's and the lock's included",
+            "seconds": "number",
+            "error": "object {kind, message, object, remedy}; only on failure",
+        },
+    ),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One thing that happened: a key of `SCHEMA`, its fields, and seconds since the epoch."""
+
+    name: str
+    fields: Mapping[str, Any] = field(default_factory=dict)
+    time: float = field(default_factory=time.time)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The JSON line: {event, time (RFC 3339, UTC, milliseconds), …fields}."""
+        stamp = datetime.fromtimestamp(self.time, UTC).isoformat(timespec="milliseconds")
+        return {"event": self.name, "time": stamp.replace("+00:00", "Z"), **self.fields}
+
+
+Emit = Callable[[Event], None]
+"""Where engines send events. Called from several threads; must not raise."""
+
+
+def silent(event: Event) -> None:
+    """An `Emit` that drops everything."""
