@@ -1,0 +1,45 @@
+"""The objects of a component: its sources fetched, rendered and parsed."""
+
+from __future__ import annotations
+
+from installer.catalog.cache import open_cache
+from installer.catalog.integrity import redacted
+from installer.catalog.model import Component
+from installer.catalog.parsed import objects_of
+from installer.catalog.render import rendered_objects
+from installer.catalog.sources import SourceOptions, fetch
+from installer.core.cancel import Cancel
+from installer.core.errors import ChecksFailed
+from installer.core.events import Emit
+from installer.core.objects import Object
+
+__all__ = ["load_objects", "objects_of"]
+
+
+def load_objects(
+    component: Component, options: SourceOptions, emit: Emit, cancel: Cancel
+) -> list[Object]:
+    """Every object of the sources an install applies, in the order of sources and files.
+
+    Raises what `fetch`, `rendered_objects` and `objects_of` raise; ChecksFailed too for a catalog
+    whose component has no object at all.
+    """
+    applied = component.applied
+    plain = [(component.name, source) for source in applied if source.kind == "manifest"]
+    paths = fetch(plain, options, emit, cancel)
+    cache = open_cache(options.cache_dir, emit)
+    objects: list[Object] = []
+    for source in applied:
+        cancel.check()
+        if source.kind == "istioctl":
+            objects += rendered_objects(component, source, options, emit, cancel)
+        else:
+            path = paths[source.sha256]
+            objects += objects_of(path, source.sha256, cache, redacted(source.url))
+    if applied and not objects:
+        raise ChecksFailed(
+            f"the sources of {component.name} {component.version} hold no object",
+            kind="source-empty",
+            object=component.name,
+        )
+    return objects

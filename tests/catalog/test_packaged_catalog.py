@@ -1,0 +1,224 @@
+"""The catalog that is shipped: well formed, true to the real manifests, and in the wheel."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+import subprocess
+import sys
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from installer.catalog.check import check
+from installer.catalog.load import PACKAGED, load, load_releases
+from installer.catalog.model import Component
+from installer.catalog.parse import parse
+from installer.core.objects import Object
+
+CHECKOUT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture(scope="module")
+def copy(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The shipped files, to be changed."""
+    return Path(shutil.copytree(PACKAGED, tmp_path_factory.mktemp("catalog") / "versions"))
+
+
+def known_files(shared: Path) -> dict[str, tuple[int | None, str]]:
+    """(size, sha256) by URL of everything the facts record."""
+    found: dict[str, tuple[int | None, str]] = {}
+
+    def walk(value: Any) -> None:
+        if isinstance(value, dict):
+            if "url" in value and "sha256" in value:
+                found[value["url"]] = (value.get("size"), value["sha256"])
+            for item in value.values():
+                walk(item)
+        elif isinstance(value, list):
+            for item in value:
+                walk(item)
+
+    for name in ("components.json", "releases.json"):
+        walk(json.loads((shared / "facts" / name).read_text()))
+    index = json.loads((shared / "upstream" / "index.json").read_text())
+    for url, entry in index.items():
+        if url in found:
+            assert found[url][1] == entry["sha256"], url
+        found[url] = (entry["size"], entry["sha256"])
+    return found
+
+
+def test_the_shipped_catalog_is_well_formed() -> None:
+    assert check() == []
+
+
+def test_the_shipped_catalog_says_the_truth_about_the_real_manifests(shared: Path) -> None:
+    assert check(None, shared / "upstream") == []
+
+
+def test_it_has_the_releases_that_are_proven() -> None:
+    assert list(load().releases) == [
+        "kfserving-0.5.0-rc0",
+        "kfserving-0.5.1",
+        "kfserving-0.6.1",
+        "kserve-0.11.2",
+        "kserve-0.20.0",
+    ]
+
+
+def test_listing_releases_reads_what_loading_everything_reads() -> None:
+    assert load_releases() == load().releases
+
+
+def test_every_size_and_hash_is_one_that_the_facts_record(shared: Path) -> None:
+    known = known_files(shared)
+    for component in load().components.values():
+        for source in component.sources:
+            if source.kind == "istioctl":
+                continue  # an archive that is in no index: the next test looks at what it renders
+            assert known[source.url] == (source.size, source.sha256), source.url
+
+
+def test_the_rendered_istio_is_the_one_of_the_facts(shared: Path) -> None:
+    (source,) = load().components[("istio", "1.6.2")].sources
+    assert source.rendered is not None
+    entry = json.loads((shared / "upstream" / "index.json").read_text())[source.rendered]
+    data = (shared / "upstream" / source.rendered).read_bytes()
+    assert hashlib.sha256(data).hexdigest() == entry["sha256"]
+    assert source.sha256 in (shared / "design.md").read_text()
+
+
+def test_our_profile_for_istio_1_6_2_says_what_the_rendered_one_says(shared: Path) -> None:
+    ours = yaml.safe_load((PACKAGED / "profiles" / "istio-1.6.2.yaml").read_text())["spec"]
+    rendered = shared / "upstream" / "rendered" / "istio" / "1.6.2" / "profile.yaml"
+    theirs = yaml.safe_load(rendered.read_text())["spec"]
+    assert ours["values"] == theirs["values"]
+    assert ours["components"] == theirs["components"]
+    # the default profile of 1.6.2 turns on prometheus alone, so the others change nothing
+    assert ours["addonComponents"].items() >= theirs["addonComponents"].items()
+    assert not any(addon["enabled"] for addon in ours["addonComponents"].values())
+
+
+def objects_of(component: Component, shared: Path) -> Iterator[Object]:
+    for source in component.applied:
+        path = source.rendered or source.url.removeprefix("https://")
+        yield from parse((shared / "upstream" / path).read_bytes(), path)
+
+
+def test_recorded_owners_of_fields_in_kfserving_0_5_1_are_all_in_the_catalog(shared: Path) -> None:
+    """Whatever a controller wrote into one of our webhook configurations or Secrets is owned."""
+    recorded = shared / "facts" / "recordings" / "kfserving-0.5.1" / "managed-fields"
+    catalog = load()
+    release = catalog.releases["kfserving-0.5.1"]
+    parts = [catalog.components[(ref.name, ref.version)] for ref in release.components]
+    checked = 0
+    for component in parts:
+        for obj in objects_of(component, shared):
+            for path in written_by_controllers(recorded, obj):
+                paths = {r.path for r in component.controller_owned if r.matches(obj)}
+                assert path in paths, f"{obj['kind']} {obj['metadata']['name']}: {path}"
+                checked += 1
+    assert checked > 30
+
+
+def written_by_controllers(recorded: Path, obj: Object) -> Iterator[str]:
+    """Recorded paths, with `[*]` for items, that others than kubectl wrote into an object."""
+    kinds = {
+        "MutatingWebhookConfiguration": "mutatingwebhookconfigurations",
+        "ValidatingWebhookConfiguration": "validatingwebhookconfigurations",
+        "Secret": "secrets",
+    }
+    if obj["kind"] not in kinds:
+        return
+    name, namespace = obj["metadata"]["name"], obj["metadata"].get("namespace")
+    entries = yaml.safe_load((recorded / f"{kinds[obj['kind']]}.yaml").read_text())
+    managers = entries[f"{namespace}/{name}" if namespace else name]["managers"]
+    for paths in managers.values():
+        if isinstance(paths, list):
+            for path in paths:
+                if path.startswith("webhooks"):
+                    yield "webhooks[*]" + path[path.index("]") + 1 :]
+                elif path == "data":
+                    yield path
+
+
+def test_a_false_claim_is_found_in_the_manifests(copy: Path, shared: Path) -> None:
+    knative = copy / "components" / "knative-serving" / "0.18.0.yaml"
+    file = "components/knative-serving/0.18.0.yaml"
+    data = yaml.safe_load(knative.read_text())
+    data["counts"]["crds"] = 9
+    data["images"][0] = "example.org/other:1"
+    data["kubernetes"]["max"]["version"] = "1.25"
+    data["controller_owned"].append(
+        {"kind": "Secret", "name": "no-such", "path": "data", "owner": "nobody", "reason": "none"}
+    )
+    data["config_maps"].append("config-nothing")
+    data["changes"][0]["removed"] = [{"kind": "Service", "name": "activator-service"}]
+    knative.write_text(yaml.safe_dump(data))
+    kfserving = copy / "components" / "kfserving" / "0.5.1.yaml"
+    kfserving.write_text(kfserving.read_text().replace(", cert-manager]", "]"))
+    found = {(problem.file, problem.path) for problem in check(copy, shared / "upstream")}
+    assert found == {
+        (file, "counts"),
+        (file, "images"),
+        (file, "kubernetes.max"),
+        (file, f"controller_owned[{len(data['controller_owned']) - 1}]"),
+        (file, f"config_maps[{len(data['config_maps']) - 1}]"),
+        (file, "changes[0].removed[0]"),
+        ("components/kfserving/0.5.1.yaml", "needs"),
+    }
+
+
+def test_other_bytes_and_missing_files_are_found_in_a_mirror(tmp_path: Path, shared: Path) -> None:
+    source = load().components[("net-istio", "0.18.0")].sources[0]
+    place = source.url.removeprefix("https://")
+    changed = tmp_path / place
+    changed.parent.mkdir(parents=True)
+    changed.write_bytes((shared / "upstream" / place).read_bytes() + b"\n")
+    problems = check(None, tmp_path)
+    assert {p.path for p in problems if p.file == "components/net-istio/0.18.0.yaml"} == {
+        "sources[0].sha256",
+        "sources[0].size",
+    }
+    missing = [p for p in problems if p.file == "components/cert-manager/0.15.1.yaml"]
+    assert [p.expected for p in missing] == ["in the mirror"]
+    assert "No such file" in missing[0].found
+
+
+def test_a_wheel_carries_the_catalog(tmp_path: Path) -> None:
+    tree = tmp_path / "tree"
+    tree.mkdir()
+    for name in ("installer", "versions"):
+        ignored = shutil.ignore_patterns("__pycache__")
+        shutil.copytree(CHECKOUT / name, tree / name, symlinks=True, ignore=ignored)
+    shutil.copy(CHECKOUT / "pyproject.toml", tree)
+    (tree / "README.md").write_text("for the build\n")
+    build = "import setuptools.build_meta as b; b.build_wheel('out')"
+    (tree / "out").mkdir()
+    subprocess.run([sys.executable, "-c", build], cwd=tree, check=True, capture_output=True)
+    (wheel,) = (tree / "out").glob("*.whl")
+    site = tmp_path / "site"
+    with zipfile.ZipFile(wheel) as archive:
+        archive.extractall(site)
+    code = (
+        "import installer.catalog.load as l; print(l.PACKAGED); print(*l.load(None).releases);"
+        "from installer.catalog.check import check; print(len(check(None)))"
+    )
+    ran = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=tmp_path,
+        env={"PYTHONPATH": str(site)},
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    where, releases, problems = ran.stdout.splitlines()
+    assert Path(where) == site / "installer" / "_versions"
+    assert releases.split() == list(load().releases)
+    assert problems == "0"
