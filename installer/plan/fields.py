@@ -1,0 +1,178 @@
+"""Which part of a live object a field manager owns, read from its managedFields. Pure.
+
+Source: sigs.k8s.io/structured-merge-diff v4, `fieldpath/serialize.go` and `pathelement.go`:
+`f:NAME` is a member, `k:{…}` the list element with these keys, `v:VALUE` the element of a set,
+`i:N` the Nth element, `.` the item itself; `{}` under a name is a leaf, owned whole.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Mapping
+from functools import lru_cache
+from typing import Any
+
+from installer.core.objects import Object, dig
+
+Fields = Mapping[str, Any]
+"""A decoded fieldsV1."""
+
+
+def owned(obj: Mapping[str, Any], manager: str) -> Fields | None:
+    """fieldsV1 of a manager's server-side apply, None when it never applied this object.
+
+    An entry for a subresource (status) is another one. There is one entry per API version only
+    while versions are being changed; then they are laid over each other.
+    """
+    found: list[Fields] = [
+        entry.get("fieldsV1") or {}
+        for entry in dig(obj, "metadata", "managedFields", default=[])
+        if entry.get("manager") == manager
+        and entry.get("operation") == "Apply"
+        and not entry.get("subresource")
+    ]
+    if not found:
+        return None
+    fields = found[0]
+    for other in found[1:]:
+        fields = _laid_over(fields, other)
+    return fields
+
+
+def _laid_over(one: Fields, other: Fields) -> Fields:
+    both = dict(one)
+    for key, value in other.items():
+        both[key] = _laid_over(both[key], value) if both.get(key) else value
+    return both
+
+
+def project(obj: Mapping[str, Any], fields: Fields) -> Object:
+    """The part of an object that these fields cover, with apiVersion, kind and name.
+
+    What is owned but no longer there is left out. Elements of keyed lists and of sets come in
+    the order of the live list, so that the result tells a changed order.
+    """
+    part = _project(obj, fields)
+    shown: Object = part if isinstance(part, dict) else {}
+    shown["apiVersion"], shown["kind"] = obj.get("apiVersion"), obj.get("kind")
+    metadata = shown.setdefault("metadata", {})
+    for key in ("name", "namespace"):
+        if dig(obj, "metadata", key):
+            metadata[key] = obj["metadata"][key]
+    return shown
+
+
+def _project(value: Any, fields: Fields) -> Any:
+    if not fields:
+        return value
+    if isinstance(value, Mapping):
+        return {
+            key[2:]: _project(value[key[2:]], below)
+            for key, below in fields.items()
+            if key.startswith("f:") and key[2:] in value
+        }
+    if isinstance(value, list):
+        return _project_list(value, fields)
+    return value
+
+
+def _project_list(items: list[Any], fields: Fields) -> list[Any]:
+    keyed = [(_key(path), below) for path, below in fields.items() if path.startswith("k:")]
+    members = {path[2:] for path in fields if path.startswith("v:")}
+    indexed = {int(path[2:]): below for path, below in fields.items() if path.startswith("i:")}
+    shown = []
+    for index, item in enumerate(items):
+        below = _of_element(item, index, keyed, indexed)
+        if below is not None:
+            shown.append(_with_keys(item, below[0], _project(item, below[1])))
+        elif members and json.dumps(item, separators=(",", ":"), ensure_ascii=False) in members:
+            shown.append(item)
+    return shown
+
+
+def _of_element(
+    item: Any,
+    index: int,
+    keyed: list[tuple[tuple[tuple[str, Any], ...], Fields]],
+    indexed: Mapping[int, Fields],
+) -> tuple[tuple[tuple[str, Any], ...], Fields] | None:
+    if isinstance(item, Mapping):
+        for keys, below in keyed:
+            if all(item.get(name) == value for name, value in keys):
+                return keys, below
+    return ((), indexed[index]) if index in indexed else None
+
+
+def _with_keys(item: Any, keys: tuple[tuple[str, Any], ...], part: Any) -> Any:
+    """An element shows its keys even where only something else in it is owned."""
+    if isinstance(part, dict) and part is not item:
+        for name, value in keys:
+            part.setdefault(name, value)
+    return part
+
+
+@lru_cache(maxsize=4096)
+def _key(path: str) -> tuple[tuple[str, Any], ...]:
+    """`k:{"port":80,"protocol":"TCP"}` as sorted pairs."""
+    return tuple(sorted(json.loads(path[2:]).items()))
+
+
+_LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
+
+
+def takeover(
+    obj: Mapping[str, Any], leftovers: Collection[str], manager: str
+) -> list[dict[str, Any]] | None:
+    """A JSON patch that gives `manager` the fields of leftover client-side appliers.
+
+    Their `Update` entries are laid over our `Apply` entry and removed, and kubectl's annotation
+    with them. It fails unless the object is still at the version it was read at. None when there
+    is nothing to take over.
+    """
+    entries: list[dict[str, Any]] = dig(obj, "metadata", "managedFields", default=[])
+    taken = [entry for entry in entries if _is_leftover(entry, leftovers)]
+    if not taken:
+        return None
+    ours = [e for e in entries if e.get("manager") == manager and e.get("operation") == "Apply"]
+    fields: Fields = {}
+    for entry in [*ours, *taken]:
+        fields = _laid_over(fields, entry.get("fieldsV1") or {})
+    applied = {
+        "manager": manager,
+        "operation": "Apply",
+        "apiVersion": taken[-1]["apiVersion"],
+        "time": taken[-1].get("time"),
+        "fieldsType": "FieldsV1",
+        "fieldsV1": _without_last_applied(fields),
+    }
+    kept = [entry for entry in entries if entry not in taken and entry not in ours]
+    patch: list[dict[str, Any]] = [
+        {"op": "replace", "path": "/metadata/managedFields", "value": [*kept, applied]},
+        {
+            "op": "replace",
+            "path": "/metadata/resourceVersion",
+            "value": dig(obj, "metadata", "resourceVersion"),
+        },
+    ]
+    if _LAST_APPLIED in dig(obj, "metadata", "annotations", default={}):
+        path = "/metadata/annotations/" + _LAST_APPLIED.replace("/", "~1")
+        patch.append({"op": "remove", "path": path})
+    return patch
+
+
+def _is_leftover(entry: Mapping[str, Any], leftovers: Collection[str]) -> bool:
+    return (
+        entry.get("manager") in leftovers
+        and entry.get("operation") == "Update"
+        and not entry.get("subresource")
+        # before Kubernetes 1.22 entries of a subresource were not marked
+        and "f:status" not in (entry.get("fieldsV1") or {})
+    )
+
+
+def _without_last_applied(fields: Fields) -> Fields:
+    annotations = dig(fields, "f:metadata", "f:annotations", default={})
+    if f"f:{_LAST_APPLIED}" not in annotations:
+        return fields
+    rest = {key: below for key, below in annotations.items() if key != f"f:{_LAST_APPLIED}"}
+    return {**fields, "f:metadata": {**fields["f:metadata"], "f:annotations": rest}}

@@ -1,0 +1,104 @@
+"""Manifests as upstream ships them, made fit for server-side apply. Pure: inputs are not changed.
+
+What is taken out is never ours to say (status, server-set metadata, placeholders that a
+controller fills); what is put in is what an old API server cannot default by itself.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from installer.core.objects import Object, dig
+
+Scope = Callable[[str, str], bool | None]
+"""(apiVersion, kind) → True when namespaced, False when cluster-scoped, None when unknown."""
+
+_SERVER_METADATA = (
+    "creationTimestamp",
+    "deletionTimestamp",
+    "generation",
+    "managedFields",
+    "resourceVersion",
+    "selfLink",
+    "uid",
+)
+_WEBHOOK_KINDS = ("MutatingWebhookConfiguration", "ValidatingWebhookConfiguration")
+_POD_TEMPLATE_KINDS = ("Deployment", "StatefulSet", "DaemonSet", "ReplicaSet", "Job")
+
+
+def normalise(obj: Mapping[str, Any], scope: Scope, default_namespace: str) -> Object:
+    """A copy of `obj` as it is to be sent.
+
+    default_namespace is used for namespaced objects that name none; a namespace on a
+    cluster-scoped object is dropped (KServe ≥ 0.17 ships ClusterStorageContainer with one).
+    """
+    body: Object = copy.deepcopy(dict(obj))
+    body.pop("status", None)
+    _normalise_metadata(body, scope, default_namespace)
+    kind = body["kind"]
+    if kind in _WEBHOOK_KINDS:
+        for webhook in body.get("webhooks") or []:
+            (webhook.get("clientConfig") or {}).pop("caBundle", None)
+    elif kind == "CustomResourceDefinition":
+        _normalise_definition(body)
+    elif kind == "Service":
+        _default_protocol(dig(body, "spec", "ports", default=[]))
+    elif kind == "ClusterRole" and body.get("aggregationRule"):
+        body.pop("rules", None)  # kube-controller-manager owns them (recorded managed fields)
+    elif kind == "Pod":
+        _normalise_pod_spec(body.get("spec") or {})
+    elif kind in _POD_TEMPLATE_KINDS:
+        _normalise_template(dig(body, "spec", "template", default={}))
+    elif kind == "CronJob":
+        _normalise_template(dig(body, "spec", "jobTemplate", "spec", "template", default={}))
+    return body
+
+
+def _normalise_metadata(body: Object, scope: Scope, default_namespace: str) -> None:
+    metadata = body.setdefault("metadata", {})
+    for key in _SERVER_METADATA:
+        metadata.pop(key, None)
+    namespaced = scope(body["apiVersion"], body["kind"])
+    if namespaced is False:
+        metadata.pop("namespace", None)
+    elif namespaced and not metadata.get("namespace"):
+        metadata["namespace"] = default_namespace
+    for key in ("labels", "annotations"):
+        if key in metadata and not metadata[key]:
+            del metadata[key]  # `annotations: {}` owns nothing and only causes drift
+
+
+def _normalise_definition(body: Object) -> None:
+    spec = body.get("spec") or {}
+    conversion = spec.get("conversion") or {}
+    for holder in (
+        conversion.get("webhookClientConfig"),
+        dig(conversion, "webhook", "clientConfig"),
+    ):
+        if isinstance(holder, dict):
+            holder.pop("caBundle", None)
+
+
+def _normalise_template(template: dict[str, Any]) -> None:
+    metadata = template.get("metadata")
+    if isinstance(metadata, dict):
+        metadata.pop("creationTimestamp", None)
+    _normalise_pod_spec(template.get("spec") or {})
+
+
+def _normalise_pod_spec(pod_spec: dict[str, Any]) -> None:
+    for key in ("initContainers", "containers"):
+        for container in pod_spec.get(key) or []:
+            _default_protocol(container.get("ports") or [])
+
+
+def _default_protocol(ports: list[dict[str, Any]]) -> None:
+    """Kubernetes < 1.21 merges ports by port and protocol but does not default the key.
+
+    Recorded answer of 1.20.2: `associative list with keys has an element that omits key field
+    "protocol"` (design, section 5).
+    """
+    for port in ports:
+        port.setdefault("protocol", "TCP")

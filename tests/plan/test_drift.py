@@ -1,0 +1,60 @@
+"""Whether an object has to be written."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from installer.core.objects import Ref
+from installer.plan.drift import RAN_ONCE, Entry, decide, seen_fingerprint
+
+REF = Ref("v1", "ConfigMap", "n", "c")
+
+
+def live(ours: str = "1", theirs: str = "x", manager: str = "kserve-installer") -> dict[str, Any]:
+    return {
+        "apiVersion": "v1",
+        "kind": "ConfigMap",
+        "metadata": {
+            "name": "c",
+            "namespace": "n",
+            "managedFields": [
+                {
+                    "manager": manager,
+                    "operation": "Apply",
+                    "apiVersion": "v1",
+                    "fieldsV1": {"f:data": {"f:ours": {}}},
+                }
+            ],
+        },
+        "data": {"ours": ours, "theirs": theirs},
+    }
+
+
+ENTRY = Entry(REF, sent="wish", seen=seen_fingerprint(live()))
+
+
+@pytest.mark.parametrize(
+    ("sent", "found", "entry", "decision"),
+    [
+        ("wish", None, None, "create"),
+        ("wish", None, ENTRY, "create"),
+        ("wish", live(), None, "apply"),
+        ("wish", live(), ENTRY, "unchanged"),
+        ("other wish", live(), ENTRY, "apply"),
+        ("wish", live(ours="2"), ENTRY, "apply"),
+        ("wish", live(theirs="y"), ENTRY, "unchanged"),
+        ("wish", live(manager="somebody"), ENTRY, "apply"),
+        ("wish", live(), Entry(REF), "apply"),
+    ],
+)
+def test_only_what_drifted_is_written(
+    sent: str, found: dict[str, Any] | None, entry: Entry | None, decision: str
+) -> None:
+    assert decide(sent, found, entry, once=False) == decision
+
+
+def test_what_runs_once_is_not_made_again_after_it_was_cleaned_up() -> None:
+    assert decide("wish", None, None, once=True) == "create"
+    assert decide("wish", None, Entry(REF, "wish", RAN_ONCE), once=True) == "unchanged"
+    assert decide("new wish", live(), Entry(REF, "wish", RAN_ONCE), once=True) == "unchanged"
