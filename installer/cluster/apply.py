@@ -1,0 +1,220 @@
+"""Server-side apply of many objects at once.
+
+Objects are sent in parallel; what each became is told as soon as it is known. Fields that an
+earlier kubectl left behind are taken over. Fields of any other manager are never taken unless
+told to: these conflicts are gathered over all objects, then told in one error.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Collection, Mapping, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+from installer.cluster.client import Cluster
+from installer.cluster.errors import ApiError, Conflict, Failure
+from installer.core.errors import InstallerError
+from installer.core.objects import Object, Ref, dig
+from installer.plan.drift import MANAGER
+from installer.plan.fields import takeover
+
+Identity = tuple[str, str, str, str]
+"""What `Ref.identity` gives."""
+
+WORKERS = 16
+LEFTOVERS = ("kubectl-client-side-apply", "kubectl", "before-first-apply")
+"""Managers under which kubectl's client-side apply leaves its fields (operation Update)."""
+_NO_MATCH_PAUSE = 0.25
+
+
+class Item(Protocol):
+    """What can be applied; `plan.wanted.Wanted` is one."""
+
+    @property
+    def ref(self) -> Ref: ...
+    @property
+    def body(self) -> Object: ...
+    @property
+    def create_only(self) -> bool: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Applied:
+    """What one object became. object: as the server stored it, managedFields included."""
+
+    ref: Ref
+    action: Literal["created", "changed", "unchanged"]
+    object: Object
+
+
+def apply_all(
+    cluster: Cluster,
+    items: Sequence[Item],
+    *,
+    live: Mapping[Identity, Object] | None = None,
+    expected: Collection[tuple[str, str]] = (),
+    force: bool = False,
+    on_result: Callable[[Applied], None] | None = None,
+    workers: int = WORKERS,
+) -> list[Applied]:
+    """Apply every item; results in the order of `items`.
+
+    live: the objects as last listed, by identity: tells changed from unchanged, and whether an
+    earlier kubectl's fields are to be taken over. expected: (group, kind) that this run installs,
+    so that "not served" passes for a while. force: take fields from any manager.
+
+    on_result: called in the calling thread, once per object, as soon as its answer is there.
+
+    Raises the ApiError of the first object that failed for good, after those already sent were
+    answered; ApiError `field-conflict` naming all conflicts, after everything else was applied.
+    """
+    job = _Job(cluster, live, frozenset(expected), force)
+    results: dict[int, Applied] = {}
+    conflicts: list[tuple[Ref, tuple[Conflict, ...]]] = []
+    failed: InstallerError | None = None
+    with ThreadPoolExecutor(max_workers=min(workers, len(items) or 1)) as pool:
+        running: dict[Future[Applied], int] = {}
+        left = list(reversed(range(len(items))))
+        while running or (left and failed is None):
+            while left and failed is None and len(running) < workers:
+                index = left.pop()
+                running[pool.submit(job.apply, items[index])] = index
+            for future in wait(running, return_when=FIRST_COMPLETED).done:
+                index = running.pop(future)
+                try:
+                    results[index] = future.result()
+                except InstallerError as error:
+                    if isinstance(error, ApiError) and error.failure.kind == "field-conflict":
+                        conflicts.append((items[index].ref, error.failure.conflicts))
+                    else:
+                        failed = failed or error
+                    continue
+                if on_result is not None:
+                    on_result(results[index])
+    if failed is not None:
+        raise failed
+    if conflicts:
+        raise _told(conflicts)
+    return [results[index] for index in range(len(items))]
+
+
+class _Job:
+    """What all workers of one `apply_all` share."""
+
+    def __init__(
+        self,
+        cluster: Cluster,
+        live: Mapping[Identity, Object] | None,
+        expected: frozenset[tuple[str, str]],
+        force: bool,
+    ) -> None:
+        self._cluster = cluster
+        self._live = live
+        self._expected = expected
+        self._force = force
+        self._rediscovery = threading.Lock()
+
+    def apply(self, item: Item) -> Applied:
+        self._await_kind(item.ref)
+        return self._create(item) if item.create_only else self._write(item)
+
+    def _await_kind(self, ref: Ref) -> None:
+        """Wait until a kind that this run installs is served; others fail when they are sent."""
+        if (ref.group, ref.kind) not in self._expected:
+            return
+        until = time.monotonic() + self._cluster.retry_for
+        while self._cluster.discovery().find(ref.api_version, ref.kind) is None:
+            if time.monotonic() > until:
+                return
+            self._cluster.cancel.sleep(_NO_MATCH_PAUSE)
+            with self._rediscovery:
+                if self._cluster.discovery().find(ref.api_version, ref.kind) is None:
+                    self._cluster.discovery().forget([ref.api_version])
+
+    def _create(self, item: Item) -> Applied:
+        known = self._known(item.ref)
+        if known is not None:
+            return Applied(item.ref, "unchanged", known)
+        try:
+            return Applied(item.ref, "created", self._cluster.create(item.body))
+        except ApiError as error:
+            found = self._cluster.get(item.ref) if error.failure.kind == "already-exists" else None
+            if found is None:
+                raise
+            # not there when listed and there now: a lost answer of our own create
+            return Applied(item.ref, "unchanged" if self._live is None else "created", found)
+
+    def _write(self, item: Item) -> Applied:
+        known = self._known(item.ref)
+        if known is not None:
+            known = self._take_over(item.ref, known)
+        try:
+            answer = self._cluster.apply_answer(item.body, force=self._force)
+        except ApiError as error:
+            if not _only_leftovers(error.failure):
+                raise
+            answer = self._cluster.apply_answer(item.body, force=True)
+        stored: Object = answer.body
+        lost = answer.attempts > 1 and self._live is not None and known is None
+        if answer.code == 201 or lost:
+            return Applied(item.ref, "created", stored)
+        same = known is not None and _version(known) == _version(stored)
+        return Applied(item.ref, "unchanged" if same else "changed", stored)
+
+    def _known(self, ref: Ref) -> Object | None:
+        return self._live.get(ref.identity) if self._live is not None else None
+
+    def _take_over(self, ref: Ref, known: Object) -> Object:
+        """Make fields that kubectl's client-side apply owns ours, so that we can remove them too.
+
+        Otherwise a field that a newer release no longer has would stay for ever: kubectl's entry
+        would keep it.
+        """
+        patch = takeover(known, LEFTOVERS, MANAGER)
+        if patch is None:
+            return known
+        try:
+            self._cluster.patch(ref, patch, type="json")
+        except ApiError as error:
+            if error.failure.kind not in ("conflict", "invalid", "not-found"):
+                raise
+        return known
+
+
+def _version(obj: Object) -> str:
+    return str(dig(obj, "metadata", "resourceVersion", default=""))
+
+
+def _only_leftovers(failure: Failure) -> bool:
+    return failure.kind == "field-conflict" and all(
+        conflict.manager == MANAGER
+        or (conflict.manager in LEFTOVERS and conflict.operation == "Update")
+        for conflict in failure.conflicts
+    )
+
+
+def _told(conflicts: Sequence[tuple[Ref, tuple[Conflict, ...]]]) -> ApiError:
+    """One error for all conflicts: a line per object, owner and field."""
+    every: list[Conflict] = []
+    lines = []
+    for ref, found in sorted(conflicts):
+        every += found
+        owners = sorted({conflict.manager for conflict in found})
+        for owner in owners:
+            fields = ", ".join(c.field for c in found if c.manager == owner)
+            lines.append(f"  {ref}: {owner} owns {fields}")
+    count = f"{len(conflicts)} object" + ("" if len(conflicts) == 1 else "s")
+    return ApiError(
+        Failure(
+            "field-conflict",
+            False,
+            f"other field managers own fields of {count}:\n" + "\n".join(lines),
+            "find out who manages these fields; --take-ownership takes them over",
+            code=409,
+            conflicts=tuple(every),
+        ),
+        str(conflicts[0][0]) if len(conflicts) == 1 else count,
+    )

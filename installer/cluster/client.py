@@ -1,0 +1,403 @@
+"""The one door to a Kubernetes API server.
+
+Every request is bounded in time, judged by `errors`, and tried again while its failure passes.
+Credentials, connections, requests and kinds: `connect`, `transport`, `session`, `discovery`.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from installer.cluster import watching
+from installer.cluster.connect import Access, find_access
+from installer.cluster.discovery import Discovery, Resource
+from installer.cluster.errors import ApiError, Failure
+from installer.cluster.session import Answer, Call, Session
+from installer.core.cancel import Cancel
+from installer.core.events import Emit, silent
+from installer.core.kubernetes_version import KubernetesVersion
+from installer.core.objects import Object, Ref, dig, ref_of
+from installer.plan.drift import MANAGER
+
+FIRST_CONTACT = 10.0
+"""Seconds in which a server must answer for the first time: a wrong address is told soon."""
+LAST_WORDS = 5.0
+"""Seconds for what is still written after a run was stopped."""
+LAST_WORDS = 5.0
+"""Seconds that a request of a cancelled run may take, and be tried again."""
+WATCH_GRACE = 10.0
+"""Seconds beyond a watch's own timeout after which its connection is taken for dead."""
+_APPLY = "application/apply-patch+yaml"
+_PATCHES = {
+    "merge": "application/merge-patch+json",
+    "json": "application/json-patch+json",
+    "strategic": "application/strategic-merge-patch+json",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """Which cluster this is; nodes is 0 when we may not list them."""
+
+    context: str
+    server: str
+    version: KubernetesVersion
+    git_version: str
+    nodes: int
+
+
+@dataclass(frozen=True, slots=True)
+class ObjectList:
+    """A consistent LIST; each item carries apiVersion and kind."""
+
+    items: list[Object]
+    resource_version: str
+
+
+class Cluster:
+    """One API server. Thread-safe.
+
+    Methods raise ApiError (its `failure` says what and whether it passes), UsageError when
+    credentials run out, and the reason of `cancel` once the run is stopped.
+    """
+
+    def __init__(
+        self,
+        access: Access,
+        *,
+        cancel: Cancel | None = None,
+        emit: Emit = silent,
+        request_timeout: float = 30.0,
+        retry_for: float = 60.0,
+    ) -> None:
+        self.cancel = cancel or Cancel()
+        self.request_timeout = request_timeout
+        self.retry_for = retry_for
+        self._session = Session(access, self.cancel, emit)
+        self._discovery = Discovery(self._fetch_kinds)
+        self._last_words: Cluster | None = None
+
+    @classmethod
+    def connect(
+        cls,
+        *,
+        kubeconfig: str | None = None,
+        context: str | None = None,
+        cancel: Cancel | None = None,
+        emit: Emit = silent,
+        request_timeout: float = 30.0,
+        retry_for: float = 60.0,
+    ) -> Cluster:
+        """Find credentials; the server itself is first asked by `identity`.
+
+        request_timeout: seconds without a byte of answer after which a request failed.
+        retry_for: seconds in which passing failures are tried again.
+        """
+        return cls(
+            find_access(kubeconfig, context),
+            cancel=cancel,
+            emit=emit,
+            request_timeout=request_timeout,
+            retry_for=retry_for,
+        )
+
+    @property
+    def writes(self) -> int:
+        """Write requests sent so far, repeated ones included; dry runs and reviews are none."""
+        return self._session.writes
+
+    def uncancelled(self) -> Cluster:
+        """The same server for what must still be said once the run is stopped, for a few seconds.
+
+        What it writes counts as written by this one.
+        """
+        if not self.cancel.stopped:
+            return self
+        if self._last_words is None:
+            other = copy.copy(self)
+            other.cancel = Cancel()
+            other.request_timeout = other.retry_for = LAST_WORDS
+            other._session = self._session.with_cancel(other.cancel)
+            other._discovery = self._discovery.with_fetch(other._fetch_kinds)
+            self._last_words = other
+        return self._last_words
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._session.close()
+        if self._last_words is not None:
+            self._last_words._session.close()
+
+    def identity(self) -> Identity:
+        """Ask the server who it is. Raises within about `FIRST_CONTACT` when it does not answer."""
+        server = self._session.access.server
+        found = self.request(
+            "GET",
+            "/version",
+            deadline=min(FIRST_CONTACT, self.request_timeout),
+            retry_for=min(FIRST_CONTACT, self.retry_for),
+            about=server,
+        )
+        git_version = str(dig(found, "gitVersion", default=""))
+        try:
+            version = KubernetesVersion.parse(git_version)
+        except ValueError as error:
+            what = f"{server} does not say which Kubernetes version it is: {git_version!r}"
+            raise ApiError(Failure("server-error", False, what), server) from error
+        return Identity(
+            self._session.access.context, server, version, git_version, self._count_nodes()
+        )
+
+    def _count_nodes(self) -> int:
+        try:
+            page = self.request("GET", "/api/v1/nodes", query={"limit": "1"}, about="Node")
+        except ApiError as error:
+            if error.failure.kind == "forbidden":
+                return 0
+            raise
+        remaining = dig(page, "metadata", "remainingItemCount", default=0)
+        return len(page["items"]) + int(remaining)
+
+    # kinds
+
+    def discovery(self) -> Discovery:
+        """The kinds that are served, cached for this run."""
+        return self._discovery
+
+    def refresh_discovery(self) -> Discovery:
+        """The same, read again when next asked."""
+        self._discovery.forget()
+        return self._discovery
+
+    def _fetch_kinds(self, path: str, accept: str = "") -> Any:
+        return self.request("GET", path, accept=accept, about="discovery")
+
+    def resource(self, api_version: str, kind: str) -> Resource:
+        """The served resource of a kind. Raises ApiError `no-match` when it is not served."""
+        found = self._discovery.find(api_version, kind)
+        if found is None:
+            raise ApiError(
+                Failure("no-match", False, f"this cluster does not serve {kind} {api_version}"),
+                f"{kind} {api_version}",
+            )
+        return found
+
+    # requests
+
+    def request(self, method: str, path: str, **options: Any) -> Any:
+        """Like `answer`, but only the decoded body."""
+        return self.answer(method, path, **options).body
+
+    def answer(
+        self,
+        method: str,
+        path: str,
+        *,
+        query: Mapping[str, str] | None = None,
+        body: Any = None,
+        content_type: str = "application/json",
+        accept: str = "",
+        deadline: float | None = None,
+        retry: bool = True,
+        retry_for: float | None = None,
+        about: str = "",
+    ) -> Answer:
+        """Send a request.
+
+        deadline: seconds without a byte of answer, `request_timeout` unless given. Passing
+        failures are tried again for `retry_for` seconds (the cluster's unless given), each with
+        an event `retrying`; never with `retry=False`. A write whose answer was lost may have
+        been done: trying it again can meet its own `already-exists`, `conflict` or `not-found`.
+        """
+        call = Call.of(
+            method,
+            path,
+            query=query,
+            body=body,
+            content_type=content_type,
+            accept=accept,
+            wait=deadline or self.request_timeout,
+            about=about,
+        )
+        window = self.retry_for if retry_for is None else retry_for
+        return self._session.run(call, retry_for=window if retry else 0.0)
+
+    # objects
+
+    def _path(self, ref: Ref) -> str:
+        return self.resource(ref.api_version, ref.kind).path(ref.namespace, ref.name)
+
+    def get(self, ref: Ref) -> Object | None:
+        """The object, None when there is none or its kind is not served."""
+        try:
+            found: Object = self.request("GET", self._path(ref), about=str(ref))
+        except ApiError as error:
+            if error.failure.kind in ("not-found", "no-match"):
+                return None
+            raise
+        return found
+
+    def list(
+        self,
+        api_version: str,
+        kind: str,
+        namespace: str = "",
+        *,
+        label_selector: str = "",
+        field_selector: str = "",
+    ) -> ObjectList:
+        """All objects of a kind, in one namespace or all, read in pages of one snapshot."""
+        path = self.resource(api_version, kind).path(namespace)
+        items, version = watching.pages(
+            lambda query: self.request("GET", path, query=query, about=f"list of {kind}"),
+            _selecting(label_selector, field_selector),
+        )
+        for item in items:
+            item["apiVersion"], item["kind"] = api_version, kind
+        return ObjectList(items, version)
+
+    def create(self, obj: Object, *, dry_run: bool = False, retry: bool = True) -> Object:
+        """POST an object; `metadata.generateName` works, but a lost answer may leave one more."""
+        ref = ref_of(obj)
+        path = self.resource(ref.api_version, ref.kind).path(ref.namespace)
+        query = _query(dry_run, fieldManager=MANAGER)
+        made: Object = self.request(
+            "POST", path, query=query, body=obj, retry=retry, about=str(ref)
+        )
+        return made
+
+    def apply(self, obj: Object, **options: Any) -> Object:
+        """Server-side apply; returns the object as stored. Options as of `apply_answer`."""
+        applied: Object = self.apply_answer(obj, **options).body
+        return applied
+
+    def apply_answer(
+        self,
+        obj: Object,
+        *,
+        dry_run: bool = False,
+        force: bool = False,
+        manager: str = MANAGER,
+        retry: bool = True,
+    ) -> Answer:
+        """Server-side apply; code 201 when it created. Kind `field-conflict` unless forced."""
+        ref = ref_of(obj)
+        return self.answer(
+            "PATCH",
+            self._path(ref),
+            query=_query(dry_run, fieldManager=manager, force=str(force).lower()),
+            body=obj,
+            content_type=_APPLY,
+            retry=retry,
+            about=str(ref),
+        )
+
+    def replace(self, obj: Object, *, dry_run: bool = False) -> Object:
+        """PUT an object; kind `conflict` when its resourceVersion is no longer the newest."""
+        ref = ref_of(obj)
+        query = _query(dry_run, fieldManager=MANAGER)
+        replaced: Object = self.request(
+            "PUT", self._path(ref), query=query, body=obj, about=str(ref)
+        )
+        return replaced
+
+    def patch(
+        self,
+        ref: Ref,
+        body: Any,
+        *,
+        type: str = "merge",
+        subresource: str = "",
+        manager: str = MANAGER,
+        dry_run: bool = False,
+    ) -> Object:
+        """PATCH an object; type: merge, json or strategic."""
+        path = self._path(ref)
+        patched: Object = self.request(
+            "PATCH",
+            f"{path}/{subresource}" if subresource else path,
+            query=_query(dry_run, fieldManager=manager),
+            body=body,
+            content_type=_PATCHES[type],
+            about=str(ref),
+        )
+        return patched
+
+    def delete(
+        self,
+        ref: Ref,
+        *,
+        propagation: str = "Background",
+        uid: str | None = None,
+        dry_run: bool = False,
+    ) -> bool:
+        """Delete an object; False when it is not there.
+
+        uid: only that very object; kind `conflict` when another took its place. A Namespace that
+        is being deleted already counts as deleted.
+        """
+        options: Object = {
+            "apiVersion": "v1",
+            "kind": "DeleteOptions",
+            "propagationPolicy": propagation,
+        }
+        if uid:
+            options["preconditions"] = {"uid": uid}
+        query = _query(dry_run)
+        try:
+            self.request("DELETE", self._path(ref), query=query, body=options, about=str(ref))
+        except ApiError as error:
+            if error.failure.kind in ("not-found", "no-match"):
+                return False
+            if error.failure.kind == "terminating-namespace" and ref.kind == "Namespace":
+                return True
+            raise
+        return True
+
+    def watch(
+        self,
+        api_version: str,
+        kind: str,
+        namespace: str = "",
+        *,
+        resource_version: str,
+        field_selector: str = "",
+        label_selector: str = "",
+        timeout: float = 300.0,
+    ) -> Iterator[tuple[str, Object]]:
+        """(ADDED | MODIFIED | DELETED | BOOKMARK, object) after `resource_version`.
+
+        Ends when the server ends it, at the latest after `timeout` seconds. Raises ApiError:
+        `gone` when the version is too old, `unreachable` (transient) when the connection is lost.
+        """
+        query = {
+            **_selecting(label_selector, field_selector),
+            "watch": "1",
+            "resourceVersion": resource_version,
+            "allowWatchBookmarks": "true",
+            "timeoutSeconds": str(max(1, int(timeout))),
+        }
+        call = Call.of(
+            "GET",
+            self.resource(api_version, kind).path(namespace),
+            query=query,
+            wait=timeout + WATCH_GRACE,
+            about=f"watch of {kind}",
+        )
+        for event, found in watching.events(
+            lambda: self._session.open(call), self.cancel, call.about
+        ):
+            found["apiVersion"], found["kind"] = api_version, kind
+            yield event, found
+
+
+def _selecting(labels: str, fields: str) -> dict[str, str]:
+    found = {"labelSelector": labels, "fieldSelector": fields}
+    return {name: value for name, value in found.items() if value}
+
+
+def _query(dry_run: bool, **parameters: str) -> dict[str, str]:
+    return {**parameters, "dryRun": "All"} if dry_run else parameters

@@ -1,0 +1,146 @@
+"""Deleting objects and waiting until they are gone, and why a namespace does not go."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+from installer.cluster.client import Cluster
+from installer.cluster.errors import ApiError
+from installer.core.cancel import Cancel
+from installer.core.errors import NotReady
+from installer.core.objects import Object, Ref, conditions, dig, ref_of
+
+_PARALLEL = 8
+_WATCH_SECONDS = 30.0
+
+Remaining = Callable[[Sequence[tuple[Ref, str]], int], None]
+"""Told of what still exists, as (reference, why), and of how many were to go."""
+
+
+def delete_all(
+    cluster: Cluster, refs: Iterable[Ref], *, propagation: str = "Background"
+) -> list[Ref]:
+    """Ask for the deletion of every object, in parallel; returns those that existed."""
+    refs = list(refs)
+    with ThreadPoolExecutor(_PARALLEL) as pool:
+        existed = pool.map(lambda ref: cluster.delete(ref, propagation=propagation), refs)
+        return [ref for ref, found in zip(refs, existed, strict=True) if found]
+
+
+def wait_gone(
+    cluster: Cluster,
+    refs: Iterable[Ref],
+    *,
+    deadline: float,
+    cancel: Cancel,
+    progress: Remaining,
+) -> None:
+    """Return once none of the objects exists. deadline: seconds from now.
+
+    Raises NotReady naming what is left and why: finalizers, and for a Namespace what its own
+    conditions say.
+    """
+    refs = list(refs)
+    ends = time.monotonic() + deadline
+    groups: dict[tuple[str, str, str], set[str]] = {}
+    for ref in refs:
+        groups.setdefault((ref.api_version, ref.kind, ref.namespace), set()).add(ref.name)
+    for (api_version, kind, namespace), names in sorted(groups.items()):
+        _wait_group(cluster, (api_version, kind, namespace), names, ends, cancel, progress)
+
+
+def _wait_group(
+    cluster: Cluster,
+    group: tuple[str, str, str],
+    names: set[str],
+    ends: float,
+    cancel: Cancel,
+    progress: Remaining,
+) -> None:
+    """List, then watch from there; list again whenever the watch breaks off."""
+    while True:
+        cancel.check()
+        if cluster.discovery().find(group[0], group[1]) is None:
+            return  # its CRD is gone, and with it every object
+        try:
+            listed = cluster.list(*group)
+            left = {dig(o, "metadata", "name"): o for o in listed.items}
+            left = {name: obj for name, obj in left.items() if name in names}
+            _tell(left, len(names), ends, progress)
+            if not left:
+                return
+            seconds = min(_WATCH_SECONDS, max(1.0, ends - time.monotonic()))
+            for change, obj in cluster.watch(
+                *group, resource_version=listed.resource_version, timeout=seconds
+            ):
+                name = dig(obj, "metadata", "name")
+                if name not in names:
+                    continue
+                if change == "DELETED":
+                    left.pop(name, None)
+                else:
+                    left[name] = obj
+                _tell(left, len(names), ends, progress)
+                if not left:
+                    return
+        except ApiError as error:
+            if error.failure.kind in ("not-found", "no-match"):
+                return
+            if not error.failure.transient and error.failure.kind != "gone":
+                raise
+            cancel.sleep(0.2)
+
+
+def _tell(left: Mapping[str, Object], total: int, ends: float, progress: Remaining) -> None:
+    remaining = [(ref_of(obj), why_still_there(obj)) for _, obj in sorted(left.items())]
+    progress(remaining, total)
+    if remaining and time.monotonic() >= ends:
+        ref, why = remaining[0]
+        more = f" (and {len(remaining) - 1} more)" if len(remaining) > 1 else ""
+        raise NotReady(
+            f"{ref} is still there{more}: {why}",
+            kind="not-deleted",
+            object=str(ref),
+            remedy="remove what holds it, then run the same command again",
+        )
+
+
+def why_still_there(obj: Mapping[str, Any]) -> str:
+    """Why an object was not deleted yet, one sentence. Pure."""
+    if not dig(obj, "metadata", "deletionTimestamp"):
+        return "its deletion was not accepted yet"
+    if obj.get("kind") == "Namespace":
+        return explain_namespace(obj)
+    finalizers = dig(obj, "metadata", "finalizers", default=[])
+    if finalizers:
+        return f"waiting for finalizer {', '.join(finalizers)} to be removed by its controller"
+    return "being deleted"
+
+
+_NAMESPACE_CONDITIONS = (
+    # set by the namespace controller: k8s.io/api/core/v1/types.go, NamespaceConditionType
+    "NamespaceDeletionDiscoveryFailure",
+    "NamespaceDeletionGroupVersionParsingFailure",
+    "NamespaceDeletionContentFailure",
+    "NamespaceFinalizersRemaining",
+    "NamespaceContentRemaining",
+)
+
+
+def explain_namespace(namespace: Mapping[str, Any]) -> str:
+    """What keeps a namespace in Terminating: kinds, finalizers, APIServices. Pure."""
+    found = conditions(namespace)
+    told = [
+        str(found[kind].get("message") or kind)
+        for kind in _NAMESPACE_CONDITIONS
+        if found.get(kind, {}).get("status") == "True"
+    ]
+    if told:
+        return "; ".join(told)
+    finalizers = dig(namespace, "metadata", "finalizers", default=[])
+    if finalizers:
+        return f"waiting for finalizer {', '.join(finalizers)} of the namespace itself"
+    return "its content is being deleted"

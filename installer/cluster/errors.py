@@ -1,0 +1,341 @@
+"""Every answer and every failure of the API server, classified once. Pure.
+
+Transient failures pass by themselves while a cluster is being installed; permanent ones need a
+person. Texts come from recordings of Kubernetes 1.20.2; an answer that fits no rule is judged by
+its HTTP code.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import ssl
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from installer.cluster.webhook_faults import webhook_fault
+from installer.core.errors import InstallerError
+from installer.core.objects import dig
+
+
+@dataclass(frozen=True, slots=True)
+class Conflict:
+    """A field that another field manager owns, as the API server writes its path."""
+
+    manager: str
+    operation: str
+    field: str
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """One failed request, judged.
+
+    kind: kebab-case word. transient: passes by itself. cause: one sentence. remedy: one sentence
+    or empty. code: HTTP status, 0 when there was no answer. retry_after: seconds the server asks
+    to wait. webhook: name of the webhook that failed or denied. conflicts: for `field-conflict`.
+    """
+
+    kind: str
+    transient: bool
+    cause: str
+    remedy: str = ""
+    code: int = 0
+    retry_after: float | None = None
+    webhook: str = ""
+    conflicts: tuple[Conflict, ...] = ()
+
+
+class ApiError(InstallerError):
+    """A request that failed; `object` names what it was about."""
+
+    def __init__(self, failure: Failure, about: str = "") -> None:
+        super().__init__(failure.cause, kind=failure.kind, object=about, remedy=failure.remedy)
+        self.failure = failure
+
+
+@dataclass(frozen=True, slots=True)
+class _Rule:
+    """code: 0 for any. pattern: searched in the message. cause: may use {text}, the message."""
+
+    code: int
+    pattern: re.Pattern[str]
+    kind: str
+    transient: bool
+    remedy: str = ""
+    cause: str = "{text}"
+
+
+def _rule(code: int, pattern: str, kind: str, transient: bool, remedy: str = "") -> _Rule:
+    return _Rule(code, re.compile(pattern, re.I), kind, transient, remedy)
+
+
+_RIGHTS = (
+    "use an account with the rights of cluster-admin: whoever creates a ClusterRole must hold "
+    "every right in it"
+)
+_ETCD = "see whether etcd is healthy and its disks are fast enough"
+
+# The first rule that fits wins.
+_RULES = (
+    _rule(401, r"", "unauthorized", False, "log in again, or get a new kubeconfig"),
+    _rule(403, r"exceeded quota|failed quota", "quota", False, "raise the ResourceQuota"),
+    _rule(0, r"because it is being terminated", "terminating-namespace", True),
+    _rule(
+        409,
+        r"ensuring all content is removed",
+        "terminating-namespace",
+        True,
+        "see what keeps it: kubectl get namespace NAME -o yaml, under status.conditions",
+    ),
+    _rule(
+        403,
+        r"violates PodSecurity",
+        "denied",
+        False,
+        "allow it with the label pod-security.kubernetes.io/enforce on the namespace",
+    ),
+    _rule(403, r"", "forbidden", False, _RIGHTS),
+    _Rule(
+        404,
+        re.compile(r"404 page not found|could not find the requested resource"),
+        "no-match",
+        False,
+        cause="this cluster does not serve that kind, or not yet",
+    ),
+    _rule(404, r"", "not-found", False),
+    _rule(409, r"object is being deleted", "already-exists", True),
+    _rule(409, r"already exists", "already-exists", False),
+    _rule(409, r"", "conflict", True),
+    _rule(410, r"", "gone", False),
+    _rule(
+        0,
+        r"associative list with keys has an element that omits key field",
+        "invalid",
+        False,
+        "this Kubernetes version cannot default the key: write the field into that element",
+    ),
+    _rule(0, r"failed to create typed (?:patch|live) object|field not declared", "invalid", False),
+    _rule(
+        422,
+        r"field is immutable|updates to .* are forbidden|may not be changed",
+        "immutable",
+        False,
+        "the object must be deleted and created again to change this",
+    ),
+    _rule(
+        0,
+        r"request is too large|Too long: must have at most|Request entity too large",
+        "invalid",
+        False,
+        "the object is too large for this cluster",
+    ),
+    _rule(422, r"", "invalid", False),
+    _rule(
+        0, r"mvcc: database space exceeded", "etcd", False, "compact and defragment etcd, then "
+        "disarm its NOSPACE alarm"
+    ),
+    _rule(0, r"etcdserver: |etcd cluster is unavailable", "etcd", True, _ETCD),
+    _rule(429, r"", "throttled", True, "wait until the API server is less busy"),
+    _rule(504, r"", "timeout", True, _ETCD),
+    _rule(
+        0,
+        r"context deadline exceeded|request did not complete within|unable to return a response "
+        r"in the time|timed out|Timeout:",
+        "timeout",
+        True,
+        _ETCD,
+    ),
+)  # fmt: skip
+
+
+def classify(code: int, body: Any, headers: Mapping[str, str] | None = None) -> Failure:
+    """Judge an HTTP answer ≥ 300. body: a decoded Status, or text or bytes of anything else."""
+    status = _decoded(body)
+    text = _message(code, status)
+    retry_after = _retry_after(status, headers or {})
+    failure = (
+        _webhook(text)
+        or _admission(text)
+        or _field_conflict(code, status)
+        or _by_rule(code, text)
+        or _by_code(code, text)
+    )
+    return replace(failure, code=code, retry_after=retry_after)
+
+
+def _decoded(body: Any) -> Any:
+    if isinstance(body, bytes):
+        body = body.decode("utf-8", "replace")
+    if isinstance(body, str) and body.lstrip().startswith("{"):
+        try:
+            return json.loads(body)
+        except ValueError:
+            return body
+    return body
+
+
+def _message(code: int, status: Any) -> str:
+    """The Status' message; of another body its first words, unless it is a web page."""
+    if isinstance(status, Mapping):
+        return str(status.get("message") or status.get("reason") or f"HTTP {code}")
+    text = " ".join(str(status or "").split())
+    if not text or text.startswith("<"):
+        return f"the API server answered HTTP {code}" + (" with a web page" if text else "")
+    return text[:300]
+
+
+def _retry_after(status: Any, headers: Mapping[str, str]) -> float | None:
+    """Seconds from the Retry-After header (a date there is ignored) or the Status' details."""
+    for name, value in headers.items():
+        if name.lower() == "retry-after" and value.strip().isdigit():
+            return float(value)
+    seconds = dig(status, "details", "retryAfterSeconds")
+    return float(seconds) if isinstance(seconds, int) and seconds > 0 else None
+
+
+def _webhook(text: str) -> Failure | None:
+    fault = webhook_fault(text)
+    if fault is None:
+        return None
+    return Failure(fault.kind, fault.transient, fault.cause, fault.remedy, webhook=fault.webhook)
+
+
+_NO_DRY_RUN = re.compile(r'admission webhook "(?P<webhook>[^"]+)" does not support dry run')
+_DENIED = re.compile(
+    r'admission webhook "(?P<webhook>[^"]+)" denied the request(?P<why>: .*| without explanation)',
+    re.S,
+)
+_POLICY = re.compile(r"ValidatingAdmissionPolicy '(?P<policy>[^']+)' .*denied request: .*", re.S)
+
+
+def _admission(text: str) -> Failure | None:
+    refused = _NO_DRY_RUN.search(text)
+    if refused:
+        cause = f"webhook {refused['webhook']} does not support dry run"
+        return Failure("dry-run-unsupported", False, cause, webhook=refused["webhook"])
+    webhook = _DENIED.search(text)
+    if webhook:
+        why = " ".join(webhook["why"].split())
+        joint = "" if why.startswith(":") else " "
+        cause = f"webhook {webhook['webhook']} denied the request{joint}{why}"
+        return Failure("denied", False, cause, webhook=webhook["webhook"])
+    policy = _POLICY.search(text)
+    if policy:
+        return Failure("denied", False, " ".join(text.split()), webhook=policy["policy"])
+    return None
+
+
+_OWNER = re.compile(r'conflict with "(?P<manager>[^"]*)"(?P<rest>.*)', re.S)
+
+
+def _field_conflict(code: int, status: Any) -> Failure | None:
+    """Source: apiserver, `NewConflictError` of fieldmanager/internal: one cause per field."""
+    causes = dig(status, "details", "causes", default=[])
+    conflicts = []
+    for cause in causes if code == 409 else ():
+        found = _OWNER.search(str(dig(cause, "message", default="")))
+        if dig(cause, "reason") == "FieldManagerConflict" and found:
+            operation = "Update" if " using " in found["rest"] else "Apply"
+            conflicts.append(Conflict(found["manager"], operation, str(cause.get("field", ""))))
+    if not conflicts:
+        return None
+    owned = "; ".join(f"{c.field} by {c.manager}" for c in conflicts)
+    return Failure(
+        "field-conflict",
+        False,
+        f"other field managers own fields that are to be set: {owned}",
+        "find out who manages these fields; --take-ownership takes them over",
+        conflicts=tuple(conflicts),
+    )
+
+
+def _by_rule(code: int, text: str) -> Failure | None:
+    for rule in _RULES:
+        if rule.code in (0, code) and rule.pattern.search(text):
+            return Failure(rule.kind, rule.transient, rule.cause.format(text=text), rule.remedy)
+    return None
+
+
+def _by_code(code: int, text: str) -> Failure:
+    if code >= 500:
+        remedy = "see whether the API server and what stands before it are healthy"
+        return Failure("server-error", True, text, remedy)
+    if 300 <= code < 400:
+        remedy = "check the server address in the kubeconfig: this is no Kubernetes API"
+        return Failure(
+            "server-error", False, f"the server sends us elsewhere (HTTP {code})", remedy
+        )
+    return Failure("invalid", False, text)
+
+
+_NETWORK = "check the server address, the network and any VPN, proxy or firewall in between"
+
+
+def classify_exception(error: BaseException) -> Failure:
+    """Judge what urllib3 or a socket raised: there was no complete answer."""
+    from urllib3 import exceptions as http
+
+    chain = list(_chain(error))
+    tls = next((e for e in chain if isinstance(e, ssl.SSLError)), None)
+    if tls is not None and not isinstance(tls, ssl.SSLEOFError | ssl.SSLZeroReturnError):
+        return _tls(tls)
+    if any(isinstance(e, http.ProxyError) for e in chain):
+        detail = _innermost(chain)
+        return Failure("unreachable", True, f"the proxy cannot be used: {detail}", _NETWORK)
+    if any(isinstance(e, http.NameResolutionError) for e in chain):
+        return Failure("unreachable", True, "its name cannot be resolved", _NETWORK)
+    refused = any(isinstance(e, http.NewConnectionError) for e in chain)  # a ConnectTimeoutError
+    late = http.TimeoutError if not refused else TimeoutError
+    if any(isinstance(e, late | TimeoutError) for e in chain):
+        if any(isinstance(e, http.ReadTimeoutError) for e in chain):
+            return Failure("timeout", True, "it was reached but did not answer in time", _ETCD)
+        return Failure("timeout", True, "no connection within the time allowed", _NETWORK)
+    if any(isinstance(e, http.HTTPError | OSError) for e in chain):
+        return Failure("unreachable", True, _innermost(chain), _NETWORK)
+    return Failure("unreachable", False, f"{type(error).__name__}: {error}", _NETWORK)
+
+
+def _chain(error: BaseException) -> Any:
+    """An exception and those it was raised for: urllib3 keeps them in `reason` and `args`."""
+    seen: set[int] = set()
+    waiting: list[Any] = [error]
+    while waiting:
+        found = waiting.pop(0)
+        if not isinstance(found, BaseException) or id(found) in seen:
+            continue
+        seen.add(id(found))
+        yield found
+        waiting += [getattr(found, "reason", None), *found.args, found.__cause__, found.__context__]
+
+
+def _innermost(chain: list[BaseException]) -> str:
+    """The operating system's own words, else what the outermost exception says."""
+    for found in reversed(chain):
+        if isinstance(found, OSError) and found.strerror:
+            return found.strerror.lower()
+    return "the connection was closed before the answer was complete"
+
+
+_ALERTS = (
+    ("CERTIFICATE_EXPIRED", "the server says that our client certificate has expired"),
+    ("UNKNOWN_CA", "the server does not know the issuer of our client certificate"),
+    ("BAD_CERTIFICATE", "the server refuses our client certificate"),
+    ("CERTIFICATE_REQUIRED", "the server wants a client certificate"),
+    ("WRONG_VERSION_NUMBER", "it does not speak TLS: is it http:// instead of https://?"),
+)
+
+
+def _tls(error: ssl.SSLError) -> Failure:
+    reason = (getattr(error, "reason", "") or "").upper()
+    if isinstance(error, ssl.SSLCertVerificationError):
+        cause = f"its certificate cannot be verified: {error.verify_message}"
+        remedy = "check certificate-authority and tls-server-name in the kubeconfig"
+        return Failure("tls", False, cause, remedy)
+    for alert, cause in _ALERTS:
+        if alert in reason:
+            return Failure("tls", False, cause, "get a new kubeconfig for this cluster")
+    return Failure(
+        "tls", False, f"TLS failed: {reason.lower().replace('_', ' ') or error}", _NETWORK
+    )

@@ -1,0 +1,174 @@
+"""A kind of object, listed and then watched in a thread of its own, as a stream of changes.
+
+The watch starts at the list's resource version, so nothing between the two is missed. It goes on
+after the server's own timeout, lists anew when its place in history is gone (410) and, with
+growing pauses, when the API server cannot be reached. Objects are reduced to what the reader
+needs inside the thread: some are megabytes large, and only one is held at a time.
+"""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
+
+from installer.cluster.client import Cluster
+from installer.cluster.errors import ApiError
+from installer.core.objects import Object, Ref, dig, ref_of
+
+T = TypeVar("T")
+
+WATCH_SECONDS = 30.0
+"""How long one watch request lasts: also how long an abandoned one can linger."""
+_PAGE = 500
+# KServe's definitions are up to 1.5 MB each
+_PAGES = {"CustomResourceDefinition": 5}
+_FIRST_PAUSE, _LAST_PAUSE = 0.1, 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class Topic:
+    """What to follow: a kind, in one namespace or all (empty), narrowed by a field selector."""
+
+    api_version: str
+    kind: str
+    namespace: str = ""
+    fields: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Change(Generic[T]):
+    """One object changed; `fact` is None when it was deleted."""
+
+    topic: Topic
+    ref: Ref
+    fact: T | None
+
+
+@dataclass(frozen=True, slots=True)
+class Reset(Generic[T]):
+    """Everything of a topic, after it had to be listed anew: what is not in it is gone."""
+
+    topic: Topic
+    facts: Mapping[Ref, T]
+
+
+@dataclass(frozen=True, slots=True)
+class Broken:
+    """A topic cannot be followed: no rights, or the run was cancelled."""
+
+    topic: Topic
+    error: Exception
+
+
+Message = Change[Any] | Reset[Any] | Broken
+
+
+class Feed(Generic[T]):
+    """Follows one topic. `digest` makes a fact of an object; it runs in the feed's thread."""
+
+    def __init__(
+        self,
+        cluster: Cluster,
+        topic: Topic,
+        digest: Callable[[Object], T],
+        out: queue.SimpleQueue[Message],
+    ) -> None:
+        self.topic = topic
+        self._cluster = cluster
+        self._digest = digest
+        self._out = out
+        self._version = ""
+        self._stopped = threading.Event()
+
+    def list(self) -> dict[Ref, T]:
+        """List now, in the caller's thread; `start` continues from here. A kind that is not
+        served has no objects."""
+        while True:
+            try:
+                return self._list()
+            except ApiError as error:
+                self._version = ""
+                if error.failure.kind in ("no-match", "not-found"):
+                    self._cluster.discovery().forget([self.topic.api_version])
+                    return {}
+                if error.failure.kind != "gone":
+                    raise
+
+    def _list(self) -> dict[Ref, T]:
+        """Page by page, so that only one page of whole objects is held."""
+        topic, facts, token = self.topic, {}, ""
+        path = self._cluster.resource(topic.api_version, topic.kind).path(topic.namespace)
+        query = {"limit": str(_PAGES.get(topic.kind, _PAGE))}
+        if topic.fields:
+            query["fieldSelector"] = topic.fields
+        while True:
+            asked = {**query, "continue": token} if token else query
+            page = self._cluster.request("GET", path, query=asked, about=f"list of {topic.kind}")
+            for item in page.get("items") or []:
+                item["apiVersion"], item["kind"] = topic.api_version, topic.kind
+                facts[ref_of(item)] = self._digest(item)
+            token = dig(page, "metadata", "continue", default="")
+            if not token:
+                self._version = str(dig(page, "metadata", "resourceVersion", default=""))
+                return facts
+
+    def start(self) -> None:
+        """Watch from the last list on, in a thread that ends some time after `stop`."""
+        threading.Thread(target=self._run, name=f"watch {self.topic.kind}", daemon=True).start()
+
+    def stop(self) -> None:
+        """Send nothing more; returns at once."""
+        self._stopped.set()
+
+    def _run(self) -> None:
+        pause = _FIRST_PAUSE
+        while not self._stopped.is_set():
+            try:
+                if not self._listed():
+                    facts = self.list()
+                    self._send(Reset(self.topic, facts))
+                    if not self._listed():  # its kind is not served yet
+                        self._stopped.wait(1.0)
+                        continue
+                self._follow()
+                pause = _FIRST_PAUSE
+            except ApiError as error:
+                self._version = ""
+                if error.failure.kind == "gone":
+                    continue
+                if not error.failure.transient:
+                    self._send(Broken(self.topic, error))
+                    return
+                self._stopped.wait(pause)
+                pause = min(_LAST_PAUSE, pause * 2)
+            except Exception as error:  # raised where the feed is read, not lost in a thread
+                self._send(Broken(self.topic, error))
+                return
+
+    def _listed(self) -> bool:
+        return bool(self._version)
+
+    def _follow(self) -> None:
+        topic = self.topic
+        for kind, item in self._cluster.watch(
+            topic.api_version,
+            topic.kind,
+            topic.namespace,
+            resource_version=self._version,
+            field_selector=topic.fields,
+            timeout=WATCH_SECONDS,
+        ):
+            if self._stopped.is_set():
+                return
+            self._version = dig(item, "metadata", "resourceVersion", default=self._version)
+            if kind in ("ADDED", "MODIFIED"):
+                self._send(Change(topic, ref_of(item), self._digest(item)))
+            elif kind == "DELETED":
+                self._send(Change(topic, ref_of(item), None))
+
+    def _send(self, message: Message) -> None:
+        if not self._stopped.is_set():
+            self._out.put(message)

@@ -1,0 +1,273 @@
+"""The lock against a second run: a Lease that its holder renews.
+
+No clock is compared with another machine's. Whoever finds the lock watches the Lease's
+resourceVersion: a renewal proves a live holder at once; only when none came during a whole lease
+duration, counted in successful reads a second apart, is the holder taken for dead. A holder that
+is a dead process of this very machine is replaced without waiting.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import getpass
+import json
+import os
+import socket
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from installer.cluster.client import Cluster
+from installer.cluster.errors import ApiError
+from installer.cluster.ledger import NAMESPACE
+from installer.core.cancel import Cancel
+from installer.core.errors import ChecksFailed, InstallerError
+from installer.core.events import Emit, Event
+from installer.core.objects import Object, Ref, dig
+
+LEASE = Ref("coordination.k8s.io/v1", "Lease", NAMESPACE, "lock")
+DURATION = 15
+"""Seconds without a renewal after which a holder is taken for dead."""
+RENEW_EVERY = 3.0
+_HOLDER = "kserve-installer/holder"
+
+
+@dataclass(frozen=True, slots=True)
+class Holder:
+    """Who holds the lock. boot and started identify the process beyond its pid."""
+
+    user: str
+    host: str
+    pid: int
+    boot: str
+    started: str
+    run: str
+    command: str
+
+    @classmethod
+    def this_process(cls, run: str, command: str) -> Holder:
+        """The holder that this process would be."""
+        try:
+            user = getpass.getuser()
+        except (KeyError, OSError):  # a user id without a name, as in containers
+            user = str(os.getuid())
+        pid = os.getpid()
+        return cls(user, socket.gethostname(), pid, _boot(), _started(pid), run, command)
+
+    def is_dead_here(self) -> bool:
+        """True when it was a process of this machine, since its last boot, that is gone."""
+        if self.host != socket.gethostname() or not self.boot:
+            return False
+        return self.boot == _boot() and _started(self.pid) != self.started
+
+    def __str__(self) -> str:
+        return f"{self.user}@{self.host} (process {self.pid}, {self.command})"
+
+
+def _boot() -> str:
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    except OSError:
+        return ""
+
+
+def _started(pid: int) -> str:
+    """Start time of a process in clock ticks since boot, empty when there is no such process.
+
+    Source: proc(5), /proc/PID/stat, field 22; fields are counted after the last `)`.
+    """
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
+    except (OSError, IndexError):
+        return ""
+
+
+class Lock:
+    """A held lock; renews itself in the background until released."""
+
+    def __init__(self, cluster: Cluster, holder: Holder, lease: Object, cancel: Cancel):
+        self._cluster = cluster
+        self._holder = holder
+        self._lease = lease
+        self._cancel = cancel
+        self._guard = threading.Lock()
+        self._released = threading.Event()
+        self._renewed = time.monotonic()
+        self._thread = threading.Thread(target=self._renew_until_released, daemon=True)
+        self._thread.start()
+
+    def confirm(self) -> None:
+        """Raise unless the lock is surely ours: called before each batch of writes.
+
+        A process that slept through a lease duration may have been replaced meanwhile.
+        """
+        if time.monotonic() - self._renewed > DURATION / 2:
+            self._renew()
+
+    def release(self) -> None:
+        """Give the lock back: the Lease is deleted, if it is still ours."""
+        self._released.set()
+        self._thread.join(timeout=RENEW_EVERY)
+        with self._guard, contextlib.suppress(ApiError):
+            self._cluster.uncancelled().delete(LEASE, uid=self._lease["metadata"]["uid"])
+
+    def _renew_until_released(self) -> None:
+        while not self._released.wait(RENEW_EVERY):
+            try:
+                self._renew()
+            except ApiError as error:
+                if not error.failure.transient:
+                    self._cancel.stop(error)
+                    return
+            except InstallerError as lost:
+                self._cancel.stop(lost)
+                return
+
+    def _renew(self) -> None:
+        with self._guard:
+            if self._released.is_set():
+                return
+            body = {**self._lease, "spec": {**self._lease["spec"], "renewTime": _now()}}
+            try:
+                self._lease = self._cluster.replace(body)
+            except ApiError as error:
+                if error.failure.kind not in ("conflict", "not-found"):
+                    raise
+                self._adopt_or_fail()
+            self._renewed = time.monotonic()
+
+    def _adopt_or_fail(self) -> None:
+        """A renewal whose answer was lost still counts: ours is known by its uid."""
+        found = self._cluster.get(LEASE)
+        if found is None or found["metadata"]["uid"] != self._lease["metadata"]["uid"]:
+            who = _describe(found) if found else "nobody: the Lease was deleted"
+            raise InstallerError(
+                f"the lock was lost to {who}",
+                kind="lock-lost",
+                object=str(LEASE),
+                remedy="wait for the other run to end, then run the same command again",
+            )
+        self._lease = found
+
+
+@contextlib.contextmanager
+def held(cluster: Cluster, *, run: str, command: str, emit: Emit, cancel: Cancel) -> Iterator[Lock]:
+    """Hold the lock for a `with` block. Raises ChecksFailed, kind `locked`, when another does.
+
+    The namespace of the ledger must exist. Losing the lock stops `cancel` with the reason.
+    """
+    holder = Holder.this_process(run, command)
+    lock = Lock(cluster, holder, _acquire(cluster, holder, emit, cancel), cancel)
+    try:
+        yield lock
+    finally:
+        lock.release()
+
+
+def _acquire(cluster: Cluster, holder: Holder, emit: Emit, cancel: Cancel) -> Object:
+    while True:
+        cancel.check()
+        try:
+            return cluster.create(_lease(holder))
+        except ApiError as error:
+            if error.failure.kind != "already-exists":
+                raise
+        found = cluster.get(LEASE)
+        if found is None:
+            continue
+        other = _holder_of(found)
+        if other is not None and other.run == holder.run:
+            return found  # our own create, whose answer was lost
+        _await_death(cluster, found, emit, cancel)
+        emit(
+            Event(
+                "warning",
+                {
+                    "message": f"took over the lock of {_describe(found)}, which ended without "
+                    "releasing it",
+                    "object": str(LEASE),
+                    "remedy": "",
+                },
+            )
+        )
+        with contextlib.suppress(ApiError):
+            cluster.delete(LEASE, uid=found["metadata"]["uid"])
+
+
+def _await_death(cluster: Cluster, lease: Object, emit: Emit, cancel: Cancel) -> None:
+    """Return once the holder is surely gone; raise `locked` as soon as it is seen alive."""
+    other = _holder_of(lease)
+    if other is not None and other.is_dead_here():
+        return
+    emit(
+        Event(
+            "waiting",
+            {
+                "component": "",
+                "stage": "lock",
+                "for": [
+                    {
+                        "object": str(LEASE),
+                        "state": "held",
+                        "reason": f"held by {_describe(lease)}; finding out whether it is alive",
+                    }
+                ],
+                "pending": 1,
+                "total": 1,
+            },
+        )
+    )
+    version = lease["metadata"]["resourceVersion"]
+    for _ in range(DURATION):
+        cancel.sleep(1.0)
+        found = cluster.get(LEASE)
+        if found is None:
+            return
+        if found["metadata"]["resourceVersion"] != version:
+            raise ChecksFailed(
+                f"another run holds the lock: {_describe(found)}, "
+                f"since {dig(found, 'metadata', 'creationTimestamp')}",
+                kind="locked",
+                object=str(LEASE),
+                remedy="wait for it to end, then run the same command again",
+            )
+
+
+def _lease(holder: Holder) -> Object:
+    details = {slot: getattr(holder, slot) for slot in Holder.__slots__}
+    now = _now()
+    return {
+        "apiVersion": LEASE.api_version,
+        "kind": LEASE.kind,
+        "metadata": {
+            "name": LEASE.name,
+            "namespace": LEASE.namespace,
+            "annotations": {_HOLDER: json.dumps(details)},
+        },
+        "spec": {
+            "holderIdentity": f"{holder.user}@{holder.host}/{holder.pid}/{holder.run}",
+            "leaseDurationSeconds": DURATION,
+            "acquireTime": now,
+            "renewTime": now,
+        },
+    }
+
+
+def _holder_of(lease: Mapping[str, Any]) -> Holder | None:
+    try:
+        return Holder(**json.loads(lease["metadata"]["annotations"][_HOLDER]))
+    except (KeyError, TypeError, ValueError):
+        return None
+
+
+def _describe(lease: Mapping[str, Any]) -> str:
+    holder = _holder_of(lease)
+    return str(holder) if holder else str(dig(lease, "spec", "holderIdentity", default="unknown"))
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
