@@ -1,0 +1,274 @@
+"""Runs a decided install: components as soon as what they need is ready, stages in order.
+
+Per stage: references into the ledger, apply in parallel, await the gate, settle the ledger.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass, field, replace
+
+from installer.cluster import ledger as ledgers
+from installer.cluster.apply import Applied, apply_all
+from installer.cluster.client import Cluster
+from installer.cluster.ledger import ComponentRecord
+from installer.cluster.lock import Lock
+from installer.core.cancel import Cancel
+from installer.core.errors import InstallerError, NotReady
+from installer.core.events import Emit, Event
+from installer.core.objects import Object, Ref
+from installer.operations.gates import Gate, await_gate
+from installer.operations.prepare import PlannedComponent, Prepared
+from installer.plan.drift import RAN_ONCE, Entry, seen_fingerprint
+from installer.plan.stages import STAGES
+from installer.plan.wanted import Wanted
+
+
+@dataclass(slots=True)
+class Tally:
+    """What a run did so far; stages: (component, stage, seconds applying, seconds waiting)."""
+
+    created: int = 0
+    changed: int = 0
+    unchanged: int = 0
+    deleted: int = 0
+    stages: list[tuple[str, str, float, float]] = field(default_factory=list)
+    _guard: threading.Lock = field(default_factory=threading.Lock)
+
+    def count(self, action: str) -> None:
+        """Count one object: created, changed, unchanged or deleted."""
+        with self._guard:
+            setattr(self, action, getattr(self, action) + 1)
+
+    def stage(self, component: str, stage: str, applying: float, waiting: float) -> None:
+        """Note how long a stage took, in seconds."""
+        with self._guard:
+            self.stages.append((component, stage, applying, waiting))
+
+
+_INDEPENDENT = ("namespaces", "crds")
+"""Stages that wait for no other component."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Step:
+    """The independent stages of a component (first), or the rest of it."""
+
+    part: PlannedComponent
+    first: bool
+
+    @property
+    def key(self) -> tuple[str, bool]:
+        return (self.part.component.name, self.first)
+
+    @property
+    def needs(self) -> set[tuple[str, bool]]:
+        """Steps that must be done before this one."""
+        if self.first:
+            return set()
+        component = self.part.component
+        return {(component.name, True), *((name, False) for name in component.needs)}
+
+
+class Engine:
+    """One run over all components of a prepared install."""
+
+    def __init__(
+        self, cluster: Cluster, prepared: Prepared, lock: Lock, emit: Emit, cancel: Cancel
+    ):
+        self._cluster = cluster
+        self._prepared = prepared
+        self._lock = lock
+        self._emit = emit
+        self._cancel = cancel
+        self._deadline = time.monotonic() + prepared.options.timeout
+        self._kinds = {
+            (item.body["spec"]["group"], item.body["spec"]["names"]["kind"])
+            for part in prepared.planned
+            for item in part.wanted
+            if item.ref.kind == "CustomResourceDefinition"
+        }
+        self._records: dict[str, ComponentRecord] = {}
+        self._now: dict[str, dict[Ref, Object]] = {}
+        self._started: dict[str, float] = {}
+        self.tally = Tally()
+
+    def run(self) -> None:
+        """Install every component; the first failure stops the others and is raised.
+
+        Namespaces and CRDs depend on nothing, so all components begin with theirs at once; the
+        rest of a component begins when what it needs is ready.
+        """
+        steps = [_Step(part, first) for part in self._prepared.planned for first in (True, False)]
+        done = {(component.name, False) for component in self._prepared.external}
+        running: dict[Future[None], _Step] = {}
+        failure: BaseException | None = None
+        with ThreadPoolExecutor(max(1, len(steps))) as pool:
+            while steps or running:
+                if failure is None:
+                    for step in [s for s in steps if s.needs <= done]:
+                        steps.remove(step)
+                        running[pool.submit(self._step, step)] = step
+                if not running:
+                    break
+                finished, _ = wait(running, return_when=FIRST_COMPLETED)
+                for future in finished:
+                    step = running.pop(future)
+                    error = future.exception()
+                    if error is None:
+                        done.add(step.key)
+                    elif failure is None:
+                        failure = error
+                        self._cancel.stop(error if isinstance(error, InstallerError) else None)
+        if failure is not None:
+            raise failure
+
+    def _step(self, step: _Step) -> None:
+        if step.first:
+            self._begin(step.part)
+        else:
+            self._finish(step.part)
+
+    def _begin(self, part: PlannedComponent) -> None:
+        name, version = part.component.name, part.component.version
+        self._started[name] = time.monotonic()
+        self._emit(Event("component_started", {"component": name, "version": version}))
+        self._records[name] = self._recorded(part)
+        ledgers.write_component(self._cluster, self._records[name])
+        self._stages(part, _INDEPENDENT)
+
+    def _finish(self, part: PlannedComponent) -> None:
+        name, version = part.component.name, part.component.version
+        self._stages(part, [stage for stage in STAGES if stage not in _INDEPENDENT])
+        self._records[name] = replace(self._records[name], state="installed")
+        self._settle(name)
+        seconds = round(time.monotonic() - self._started[name], 3)
+        self._emit(
+            Event("component_finished", {"component": name, "version": version, "seconds": seconds})
+        )
+
+    def _stages(self, part: PlannedComponent, stages: Sequence[str]) -> None:
+        for stage in stages:
+            items = [item for item in part.wanted if item.stage == stage]
+            if items:
+                self._stage(part, stage, items)
+
+    def _recorded(self, part: PlannedComponent) -> ComponentRecord:
+        """The record before the work: every reference of the component is in it."""
+        name = part.component.name
+        known = self._prepared.ledger.components.get(name)
+        entries = dict(known.entries) if known else {}
+        for item in part.wanted:
+            old = entries.get(item.ref.identity)
+            created = (old is not None and old.created) or item.ref.identity not in part.live
+            entries[item.ref.identity] = Entry(
+                item.ref, old.sent if old else "", old.seen if old else "", created
+            )
+        return ComponentRecord(name, part.component.version, "installing", {}, entries)
+
+    def _stage(self, part: PlannedComponent, stage: str, items: Sequence[Wanted]) -> None:
+        name = part.component.name
+        self._cancel.check()
+        self._check_deadline()
+        self._lock.confirm()
+        self._emit(
+            Event("stage_started", {"component": name, "stage": stage, "objects": len(items)})
+        )
+        begun = time.monotonic()
+        settled: dict[tuple[str, str, str, str], Entry] = {}
+        now = self._now.setdefault(name, {})
+        try:
+            self._apply(part, items, settled, now)
+        finally:
+            self._records[name] = self._records[name].with_entries(settled)
+            if len(settled) < len(items):
+                self._settle(name)
+        applied = time.monotonic()
+        if self._prepared.options.wait:
+            gate = Gate(name, stage, items, part.wanted, now)
+            await_gate(self._cluster, gate, self._deadline, self._emit, self._cancel)
+        self._records[name] = self._records[name].with_stage(stage, "done")
+        self._settle(name)
+        waited = time.monotonic()
+        self.tally.stage(name, stage, applied - begun, waited - applied)
+        self._emit(
+            Event(
+                "stage_finished",
+                {
+                    "component": name,
+                    "stage": stage,
+                    "seconds": round(waited - begun, 3),
+                    "apply_seconds": round(applied - begun, 3),
+                    "wait_seconds": round(waited - applied, 3),
+                },
+            )
+        )
+
+    def _apply(
+        self,
+        part: PlannedComponent,
+        items: Sequence[Wanted],
+        settled: dict[tuple[str, str, str, str], Entry],
+        now: dict[Ref, Object],
+    ) -> None:
+        """Write what differs; `settled` and `now` collect entries and objects as answers come."""
+        name = part.component.name
+        record = self._records[name]
+
+        def tell(item: Wanted, action: str) -> None:
+            self.tally.count(action)
+            self._emit(
+                Event(
+                    "object",
+                    {
+                        "component": name,
+                        "stage": item.stage,
+                        "action": action,
+                        "object": item.ref.to_dict(),
+                    },
+                )
+            )
+
+        by_ref = {item.ref: item for item in items}
+
+        def answered(result: Applied) -> None:
+            item = by_ref[result.ref]
+            old = record.entries[item.ref.identity]
+            settled[item.ref.identity] = Entry(
+                item.ref, item.digest, _seen(item, result), old.created
+            )
+            now[item.ref] = result.object
+            tell(item, result.action)
+
+        for item in items:
+            if part.decisions[item.ref.identity] == "unchanged":
+                settled[item.ref.identity] = record.entries[item.ref.identity]
+                now[item.ref] = part.live.get(item.ref.identity, {})
+                tell(item, "unchanged")
+        apply_all(
+            self._cluster,
+            [item for item in items if part.decisions[item.ref.identity] != "unchanged"],
+            live=part.live,
+            expected=self._kinds,
+            force=self._prepared.options.take_ownership,
+            on_result=answered,
+        )
+
+    def _check_deadline(self) -> None:
+        if time.monotonic() >= self._deadline:
+            raise NotReady(
+                f"the deadline of {self._prepared.options.timeout:.0f} s has passed",
+                kind="deadline",
+                remedy="run the same command again to continue, with a longer --timeout",
+            )
+
+    def _settle(self, name: str) -> None:
+        """Write a component's record even when the run is being cancelled."""
+        ledgers.write_component(self._cluster.uncancelled(), self._records[name])
+
+
+def _seen(item: Wanted, result: Applied) -> str:
+    return RAN_ONCE if item.create_only else seen_fingerprint(result.object)

@@ -1,0 +1,141 @@
+"""What must hold after a stage before the next one begins."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from installer.cluster.client import Cluster
+from installer.cluster.readiness import readiness
+from installer.cluster.wait import Pending, wait_ready
+from installer.cluster.webhooks import wait_answering
+from installer.core.cancel import Cancel
+from installer.core.events import Emit, Event
+from installer.core.objects import Object, Ref
+from installer.operations.prepare import Prepared
+from installer.plan.wanted import Wanted
+
+_SHOWN = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Gate:
+    """A stage that was just applied, with the whole component around it.
+
+    now: objects as the server last showed them; what was ready there is not awaited.
+    """
+
+    component: str
+    stage: str
+    items: Sequence[Wanted]
+    component_items: Sequence[Wanted]
+    now: Mapping[Ref, Object]
+
+    def refs(self, *stages: str) -> list[Ref]:
+        """References of the component's objects in these stages."""
+        return [item.ref for item in self.component_items if item.stage in stages]
+
+    def unready(self, *stages: str) -> list[Ref]:
+        """Those of `refs` that are not known to be ready."""
+        return [ref for ref in self.refs(*stages) if not _is_ready(self.now.get(ref))]
+
+
+def await_gate(cluster: Cluster, gate: Gate, deadline: float, emit: Emit, cancel: Cancel) -> None:
+    """Return when the stage's gate holds. deadline: time.monotonic() at which it must.
+
+    Raises NotReady with the first cause when something failed or the deadline passed.
+    """
+
+    def progress(pending: Sequence[Pending], total: int) -> None:
+        emit(_waiting(gate, pending, total))
+
+    def left() -> float:
+        return max(0.0, deadline - time.monotonic())
+
+    if gate.stage in ("namespaces", "crds", "resources", "jobs"):
+        refs = gate.unready(gate.stage)
+        wait_ready(cluster, refs, deadline=left(), cancel=cancel, progress=progress)
+    elif gate.stage == "workloads":
+        # a Certificate is applied in `setup` but only matters once its pods are wanted
+        refs = gate.unready("setup", "workloads")
+        wait_ready(cluster, refs, deadline=left(), cancel=cancel, progress=progress)
+    elif gate.stage == "webhooks":
+        definitions = [ref for ref in gate.refs("crds") if ref.kind == "CustomResourceDefinition"]
+        wait_answering(
+            cluster,
+            gate.refs("webhooks"),
+            definitions,
+            deadline=left(),
+            cancel=cancel,
+            progress=progress,
+            emit=emit,
+        )
+    if gate.stage == "crds":
+        _await_served(cluster, gate, cancel)
+
+
+def _is_ready(obj: Object | None) -> bool:
+    return bool(obj) and readiness(obj).ready
+
+
+def _await_served(cluster: Cluster, gate: Gate, cancel: Cancel) -> None:
+    """Discovery lags behind Established: ask again until every new kind is there."""
+    kinds = [
+        (f"{spec['group']}/{version}", spec["names"]["kind"])
+        for item in gate.items
+        if (spec := item.body.get("spec")) and "names" in spec
+        for version in _served_versions(spec)
+    ]
+    delay = 0.05
+    while True:
+        cluster.refresh_discovery()
+        discovery = cluster.discovery()
+        if all(discovery.find(api_version, kind) is not None for api_version, kind in kinds):
+            return
+        cancel.sleep(delay)
+        delay = min(1.0, delay * 2)
+
+
+def _served_versions(spec: dict[str, object]) -> list[str]:
+    versions = spec.get("versions")
+    if isinstance(versions, list) and versions:
+        return [v["name"] for v in versions if v.get("served")]
+    return [str(spec["version"])]  # apiextensions.k8s.io/v1beta1 allows a single version
+
+
+def _waiting(gate: Gate, pending: Sequence[Pending], total: int) -> Event:
+    return Event(
+        "waiting",
+        {
+            "component": gate.component,
+            "stage": gate.stage,
+            "for": [
+                {
+                    "object": str(item.ref),
+                    "state": item.readiness.state,
+                    "reason": item.readiness.message or item.readiness.reason,
+                }
+                for item in pending[:_SHOWN]
+            ],
+            "pending": len(pending),
+            "total": total,
+        },
+    )
+
+
+def await_health(cluster: Cluster, prepared: Prepared, emit: Emit, cancel: Cancel) -> None:
+    """Return once everything of an unchanged install is ready; at once when it is already."""
+    for part in prepared.planned:
+        if all(
+            readiness(part.live.get(item.ref.identity)).state == "ready" for item in part.wanted
+        ):
+            continue
+        gate = Gate(part.component.name, "workloads", part.wanted, part.wanted, {})
+        refs = [item.ref for item in part.wanted if not item.create_only]
+
+        def progress(pending: Sequence[Pending], total: int, gate: Gate = gate) -> None:
+            emit(_waiting(gate, pending, total))
+
+        timeout = prepared.options.timeout
+        wait_ready(cluster, refs, deadline=timeout, cancel=cancel, progress=progress)

@@ -1,0 +1,160 @@
+"""`install`: prepare (reads only), then execute under the lock."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from installer.cluster import ledger as ledgers
+from installer.cluster import lock as locks
+from installer.cluster.client import Cluster
+from installer.cluster.ledger import ComponentRecord, Ledger, Run
+from installer.core.cancel import Cancel
+from installer.core.errors import ExitCode, InstallerError, Interrupted
+from installer.core.events import Emit, Event
+from installer.core.objects import Ref
+from installer.operations.engine import Engine, Tally
+from installer.operations.external import check_external
+from installer.operations.gates import await_health
+from installer.operations.prepare import InstallOptions, Prepared, prepare
+from installer.operations.runs import begin_run, end_run
+from installer.plan.stages import STAGES
+
+__all__ = ["InstallOptions", "Outcome", "Prepared", "execute", "prepare"]
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How a command ended. seconds: of the whole command; writes: requests that write."""
+
+    outcome: str
+    created: int = 0
+    changed: int = 0
+    unchanged: int = 0
+    deleted: int = 0
+    writes: int = 0
+    seconds: float = 0.0
+    stages: tuple[tuple[str, str, float, float], ...] = ()
+    exit_code: ExitCode = ExitCode.DONE
+
+    @classmethod
+    def of(cls, outcome: str, tally: Tally, cluster: Cluster, started: float) -> Outcome:
+        """From a run's tally; started: time.monotonic() at its begin."""
+        return cls(
+            outcome,
+            tally.created,
+            tally.changed,
+            tally.unchanged,
+            tally.deleted,
+            cluster.writes,
+            round(time.monotonic() - started, 3),
+            tuple(tally.stages),
+        )
+
+
+def execute(
+    cluster: Cluster,
+    prepared: Prepared,
+    emit: Emit,
+    cancel: Cancel,
+    refresh: Callable[[], Prepared] | None = None,
+) -> Outcome:
+    """Bring the cluster to the prepared state.
+
+    refresh: decides again; called once the lock is held when another run has changed the ledger
+    since `prepare`. Raises what stopped the work; the ledger then says how far it came.
+    """
+    started = time.monotonic()
+    check_external(cluster, prepared, emit)
+    if prepared.nothing_to_do:
+        if prepared.options.wait:
+            await_health(cluster, prepared, emit, cancel)
+        tally = Tally(unchanged=prepared.objects)
+        return Outcome.of("unchanged", tally, cluster, started)
+    run = begin_run("install", prepared.release.name)
+    ledgers.ensure_home(cluster)
+    with locks.held(cluster, run=run.id, command="install", emit=emit, cancel=cancel) as lock:
+        now = ledgers.read(cluster)
+        if now != prepared.ledger and refresh is not None:
+            prepared = refresh()
+        _tell_resumption(prepared, emit)
+        ledger = _opened(prepared, run)
+        ledgers.write_stack(cluster, ledger)
+        engine = Engine(cluster, prepared, lock, emit, cancel)
+        try:
+            engine.run()
+            _prune(cluster, prepared, engine.tally, emit)
+        except BaseException as error:
+            _close_failed(cluster, ledger, run, error)
+            raise
+        ledgers.write_stack(cluster, _closed(ledger, run))
+    return Outcome.of("done", engine.tally, cluster, started)
+
+
+def _opened(prepared: Prepared, run: Run) -> Ledger:
+    return replace(
+        prepared.ledger,
+        release=prepared.release.name,
+        state="installing",
+        settings=prepared.options.settings.digest(),
+        external=tuple(component.name for component in prepared.external),
+        runs=(*prepared.ledger.runs, run),
+    )
+
+
+def _closed(ledger: Ledger, run: Run) -> Ledger:
+    return replace(ledger, state="installed", runs=(*ledger.runs[:-1], end_run(run, "done")))
+
+
+def _close_failed(cluster: Cluster, ledger: Ledger, run: Run, error: BaseException) -> None:
+    """Note the end in the ledger as far as the server still answers; the cause stays `error`."""
+    outcome = "interrupted" if isinstance(error, Interrupted | KeyboardInterrupt) else "failed"
+    ended = replace(ledger, runs=(*ledger.runs[:-1], end_run(run, outcome, str(error))))
+    try:
+        ledgers.write_stack(cluster.uncancelled(), ended)
+    except InstallerError:
+        return  # the run stays open in the ledger; the next one says so and continues
+
+
+def _tell_resumption(prepared: Prepared, emit: Emit) -> None:
+    """Say what an earlier run that did not end had done, and what is left."""
+    last = prepared.ledger.last_run
+    if prepared.ledger.state != "installing" or last is None:
+        return
+    done: list[str] = []
+    left: list[str] = []
+    for part in prepared.planned:
+        record = prepared.ledger.components.get(part.component.name)
+        for stage in STAGES:
+            if any(item.stage == stage for item in part.wanted):
+                settled = record is not None and record.stages.get(stage) == "done"
+                (done if settled else left).append(f"{part.component.name}/{stage}")
+    emit(Event("resuming", {"run": last.id, "done": done, "left": left}))
+
+
+def _prune(cluster: Cluster, prepared: Prepared, tally: Tally, emit: Emit) -> None:
+    """Delete what the ledger owns and this release no longer has, then forget it."""
+    if not prepared.prune and not prepared.external:
+        return
+    records = ledgers.read(cluster).components
+    for ref in prepared.prune:
+        if cluster.delete(ref):
+            tally.count("deleted")
+            emit(_deleted(ref))
+    gone = {ref.identity for ref in prepared.prune}
+    planned = {part.component.name for part in prepared.planned}
+    for record in records.values():
+        kept = {key: entry for key, entry in record.entries.items() if key not in gone}
+        if record.name not in planned:
+            ledgers.forget_component(cluster, record.name)
+        elif len(kept) != len(record.entries):
+            ledgers.write_component(
+                cluster,
+                ComponentRecord(record.name, record.version, record.state, record.stages, kept),
+            )
+
+
+def _deleted(ref: Ref) -> Event:
+    fields = {"component": "", "stage": "prune", "action": "deleted", "object": ref.to_dict()}
+    return Event("object", fields)

@@ -1,0 +1,31 @@
+"""The objects of a plan as they are in the cluster now: one LIST per kind and namespace."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+
+from installer.cluster.client import Cluster
+from installer.core.objects import Object, Ref, ref_of
+
+Identity = tuple[str, str, str, str]
+
+_PARALLEL = 8
+
+
+def read_live(cluster: Cluster, refs: Iterable[Ref]) -> Mapping[Identity, Object]:
+    """What exists of `refs`, by object identity; kinds that are not served do not exist.
+
+    Each is read at its ref's own version, since field ownership is recorded per version; where
+    two versions of one kind are listed, the other version's view is left aside.
+    """
+    wanted = set(refs)
+    lists = sorted({(ref.api_version, ref.kind, ref.namespace) for ref in wanted})
+    discovery = cluster.discovery()
+    discovery.prefetch(api_version for api_version, _, _ in lists)
+    served = [key for key in lists if discovery.find(key[0], key[1]) is not None]
+    with ThreadPoolExecutor(_PARALLEL) as pool:
+        pages = pool.map(lambda key: cluster.list(*key).items, served)
+        return {
+            ref.identity: item for page in pages for item in page if (ref := ref_of(item)) in wanted
+        }

@@ -1,0 +1,247 @@
+"""Everything install decides before it writes: release, versions, objects, what differs.
+
+Reads only. What it returns is shown to the user, confirmed, and executed by `engine`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from installer.catalog.load import load
+from installer.catalog.manifests import load_objects
+from installer.catalog.model import Catalog, Component, Release
+from installer.catalog.resolve import components_of, find_release, fits
+from installer.catalog.sources import SourceOptions
+from installer.cluster import ledger as ledgers
+from installer.cluster.client import Cluster, Identity
+from installer.cluster.ledger import Ledger
+from installer.core.cancel import Cancel
+from installer.core.errors import ChecksFailed, InvalidInput
+from installer.core.events import Emit, Event
+from installer.core.objects import Object, Ref
+from installer.operations.live import read_live
+from installer.plan.drift import Decision, decide
+from installer.plan.settings import Settings
+from installer.plan.wanted import Wanted, wanted_of
+
+_PARALLEL = 4
+
+
+@dataclass(frozen=True, slots=True)
+class InstallOptions:
+    """What the user asked for. timeout: seconds for the whole run."""
+
+    release: str
+    settings: Settings = field(default_factory=Settings)
+    sources: SourceOptions = field(default_factory=SourceOptions)
+    timeout: float = 900.0
+    take_ownership: bool = False
+    wait: bool = True
+    catalog: Path | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedComponent:
+    """One component with its objects and what to do about each."""
+
+    component: Component
+    wanted: Sequence[Wanted]
+    decisions: Mapping[tuple[str, str, str, str], Decision]
+    live: Mapping[tuple[str, str, str, str], Object]
+
+    @property
+    def changes(self) -> int:
+        """How many objects are to be written."""
+        return sum(1 for decision in self.decisions.values() if decision != "unchanged")
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A decided install: nothing was written yet."""
+
+    options: InstallOptions
+    identity: Identity
+    release: Release
+    planned: Sequence[PlannedComponent]
+    external: Sequence[Component]
+    prune: Sequence[Ref]
+    ledger: Ledger
+
+    def count(self, decision: Decision) -> int:
+        """How many objects have this decision."""
+        return sum(
+            1 for item in self.planned for found in item.decisions.values() if found == decision
+        )
+
+    @property
+    def objects(self) -> int:
+        """How many objects the release has in this cluster."""
+        return sum(len(item.wanted) for item in self.planned)
+
+    @property
+    def recorded(self) -> bool:
+        """True when the ledger already says that exactly this is installed."""
+        return (
+            self.ledger.state == "installed"
+            and self.ledger.release == self.release.name
+            and self.ledger.settings == self.options.settings.digest()
+        )
+
+    @property
+    def nothing_to_do(self) -> bool:
+        """True when no object differs and the ledger agrees: a run would write nothing."""
+        return self.recorded and not self.prune and not any(i.changes for i in self.planned)
+
+
+def prepare(cluster: Cluster, options: InstallOptions, emit: Emit, cancel: Cancel) -> Prepared:
+    """Decide an install.
+
+    Raises UsageError (unknown release), InvalidInput (settings), ChecksFailed (Kubernetes out of
+    range, another release installed, a source that cannot be had).
+    """
+    catalog = load(options.catalog)
+    release = find_release(catalog, options.release)
+    components = components_of(catalog, release)
+    identity = cluster.identity()
+    check_kubernetes(catalog, release, identity)
+    ledger = ledgers.read(cluster)
+    check_installed(ledger, release)
+    settings = options.settings
+    settings.check_components([component.name for component in components])
+    external = [c for c in components if c.name in settings.external]
+    ours = [c for c in components if c.name not in settings.external]
+
+    def read(component: Component) -> list[Object]:
+        return load_objects(component, options.sources, emit, cancel)
+
+    with ThreadPoolExecutor(_PARALLEL) as pool:
+        manifests = list(pool.map(read, ours))
+    cancel.check()
+    planned = plan_components(cluster, ours, manifests, settings, ledger)
+    keep = {item.ref.identity for part in planned for item in part.wanted}
+    prepared = Prepared(
+        options, identity, release, planned, external, prunable(ledger, keep, settings), ledger
+    )
+    emit(_planned_event(prepared))
+    return prepared
+
+
+def check_kubernetes(catalog: Catalog, release: Release, identity: Identity) -> None:
+    """Raise ChecksFailed when this Kubernetes is outside the release's range."""
+    reasons = fits(catalog, release, identity.version)
+    if reasons:
+        raise ChecksFailed(
+            f"{release.name} does not run on Kubernetes {identity.git_version}: "
+            + "; ".join(str(reason) for reason in reasons),
+            kind="kubernetes-version",
+            object=identity.server,
+        )
+
+
+def check_installed(ledger: Ledger, release: Release) -> None:
+    """Raise ChecksFailed when the cluster holds another release, or half of an uninstall."""
+    if ledger.state == "uninstalling":
+        raise ChecksFailed(
+            f"an uninstall of {ledger.release} has not ended",
+            kind="uninstalling",
+            remedy="run `kserve-installer uninstall` to its end first",
+        )
+    if ledger.release and ledger.release != release.name:
+        raise ChecksFailed(
+            f"{ledger.release} is installed here, and install does not go from one release to "
+            f"another",
+            kind="other-release",
+            remedy=f"`kserve-installer uninstall`, then install {release.name}",
+        )
+
+
+def plan_components(
+    cluster: Cluster,
+    components: Sequence[Component],
+    manifests: Sequence[Sequence[Object]],
+    settings: Settings,
+    ledger: Ledger,
+) -> list[PlannedComponent]:
+    """Wanted objects and decisions, component by component. Raises InvalidInput on settings."""
+    scope = _Scope(cluster, [obj for objects in manifests for obj in objects])
+    taken: set[tuple[str, str, str, str]] = set()
+    parts: list[tuple[Component, list[Wanted]]] = []
+    matched: set[int] = set()
+    for component, objects in zip(components, manifests, strict=True):
+        wanted = wanted_of(component, objects, scope, settings, matched)
+        mine = [item for item in wanted if item.ref.identity not in taken]
+        taken.update(item.ref.identity for item in mine)
+        parts.append((component, mine))
+    problems = settings.unmatched(matched)
+    if problems:
+        raise InvalidInput("the settings", problems, remedy="correct the file, then run again")
+    live = read_live(cluster, [item.ref for _, wanted in parts for item in wanted])
+    owners = ledger.owners()
+    return [
+        PlannedComponent(
+            component,
+            wanted,
+            {
+                item.ref.identity: decide(
+                    item.digest,
+                    live.get(item.ref.identity),
+                    owners.get(item.ref.identity),
+                    item.create_only,
+                )
+                for item in wanted
+            },
+            live,
+        )
+        for component, wanted in parts
+    ]
+
+
+def prunable(ledger: Ledger, keep: set[tuple[str, str, str, str]], settings: Settings) -> list[Ref]:
+    """What the ledger owns and nobody wants any more; never Namespaces or CRDs, nor what a
+    component that became external holds."""
+    return [
+        entry.ref
+        for record in ledger.components.values()
+        if record.name not in settings.external
+        for identity, entry in record.entries.items()
+        if identity not in keep and entry.ref.kind not in ("Namespace", "CustomResourceDefinition")
+    ]
+
+
+class _Scope:
+    """Whether a kind is namespaced: the server says so, or the CRDs about to be applied."""
+
+    def __init__(self, cluster: Cluster, objects: Sequence[Object]):
+        self._discovery = cluster.discovery()
+        self._brought = {
+            (obj["spec"]["group"], obj["spec"]["names"]["kind"]): obj["spec"]["scope"]
+            for obj in objects
+            if obj["kind"] == "CustomResourceDefinition"
+        }
+
+    def __call__(self, api_version: str, kind: str) -> bool | None:
+        group = Ref(api_version, kind, "", "").group
+        scope = self._brought.get((group, kind))
+        if scope is not None:
+            return bool(scope == "Namespaced")
+        resource = self._discovery.find(api_version, kind)
+        return None if resource is None else resource.namespaced
+
+
+def _planned_event(prepared: Prepared) -> Event:
+    return Event(
+        "planned",
+        {
+            "components": [
+                {"name": part.component.name, "version": part.component.version}
+                for part in prepared.planned
+            ],
+            "objects": prepared.objects,
+            "create": prepared.count("create"),
+            "change": prepared.count("apply"),
+            "unchanged": prepared.count("unchanged"),
+        },
+    )

@@ -1,0 +1,40 @@
+"""The history of runs in the ledger."""
+
+from __future__ import annotations
+
+import getpass
+import os
+import secrets
+import socket
+from dataclasses import replace
+from datetime import UTC, datetime
+
+from installer.cluster.ledger import Run
+
+_MESSAGE_LIMIT = 1000
+
+
+def begin_run(command: str, release: str) -> Run:
+    """A run that starts now, by this user on this machine."""
+    try:
+        user = getpass.getuser()
+    except (KeyError, OSError):  # a user id without a name, as in containers
+        user = str(os.getuid())
+    stamp = datetime.now(UTC)
+    return Run(
+        id=f"{stamp:%Y%m%d-%H%M%S}-{secrets.token_hex(3)}",
+        command=command,
+        release=release,
+        started=_rfc3339(stamp),
+        by=f"{user}@{socket.gethostname()}",
+    )
+
+
+def end_run(run: Run, outcome: str, message: str = "") -> Run:
+    """The run ended now. outcome: done, failed or interrupted."""
+    stamp = _rfc3339(datetime.now(UTC))
+    return replace(run, finished=stamp, outcome=outcome, message=message[:_MESSAGE_LIMIT])
+
+
+def _rfc3339(stamp: datetime) -> str:
+    return stamp.isoformat(timespec="seconds").replace("+00:00", "Z")

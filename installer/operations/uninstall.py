@@ -1,0 +1,306 @@
+"""`uninstall`: remove what the ledger owns, in the order in which nothing hangs.
+
+Custom resources go first, while the controllers that hold their finalizers still run; then the
+webhook configurations, whose absence must not block anything; then controllers, then CRDs, then
+the namespaces that we created and that hold nothing of others.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from installer.cluster import ledger as ledgers
+from installer.cluster import lock as locks
+from installer.cluster.client import Cluster, Identity
+from installer.cluster.deletion import delete_all, wait_gone
+from installer.cluster.errors import ApiError
+from installer.cluster.ledger import Ledger, Run
+from installer.core.cancel import Cancel
+from installer.core.errors import ChecksFailed, ExitCode, InstallerError, Interrupted
+from installer.core.events import Emit, Event
+from installer.core.objects import Ref
+from installer.operations.engine import Tally
+from installer.operations.install import Outcome
+from installer.operations.leftovers import Leftover, foreign_content, made_at_run_time
+from installer.operations.live import read_live
+from installer.operations.runs import begin_run, end_run
+from installer.operations.users import UserObjects, user_objects
+
+_SHOWN = 10
+_WEBHOOKS = ("MutatingWebhookConfiguration", "ValidatingWebhookConfiguration")
+_CONTROLLERS = (
+    "HorizontalPodAutoscaler",
+    "PodDisruptionBudget",
+    "Deployment",
+    "StatefulSet",
+    "DaemonSet",
+    "ReplicaSet",
+    "Job",
+)
+_CRD = "CustomResourceDefinition"
+
+
+@dataclass(frozen=True, slots=True)
+class UninstallOptions:
+    """What the user allowed. timeout: seconds for the whole run."""
+
+    delete_inferenceservices: bool = False
+    delete_custom_resources: bool = False
+    timeout: float = 600.0
+
+
+@dataclass(frozen=True, slots=True)
+class PreparedUninstall:
+    """A decided uninstall: nothing was deleted yet."""
+
+    options: UninstallOptions
+    identity: Identity
+    ledger: Ledger
+    owned: Sequence[Ref]
+    users: UserObjects
+
+    @property
+    def nothing_to_do(self) -> bool:
+        """True when this installer owns nothing in the cluster."""
+        return not self.ledger.components and not self.ledger.state
+
+    @property
+    def release(self) -> str:
+        """The installed release, empty when none."""
+        return self.ledger.release
+
+
+def prepare_uninstall(
+    cluster: Cluster, options: UninstallOptions, emit: Emit, cancel: Cancel
+) -> PreparedUninstall:
+    """Decide an uninstall. Raises ChecksFailed while users' objects would be lost."""
+    identity = cluster.identity()
+    ledger = ledgers.read(cluster)
+    owned = [entry.ref for entry in ledger.owners().values()]
+    live = read_live(cluster, owned)
+    existing = [ref for ref in owned if ref.identity in live]
+    cancel.check()
+    users = user_objects(cluster, ledger)
+    _refuse_losses(users, options)
+    prepared = PreparedUninstall(options, identity, ledger, existing, users)
+    emit(
+        Event(
+            "planned",
+            {
+                "components": [
+                    {"name": record.name, "version": record.version}
+                    for record in ledger.components.values()
+                ],
+                "objects": len(existing),
+                "create": 0,
+                "change": 0,
+                "unchanged": 0,
+            },
+        )
+    )
+    return prepared
+
+
+def _refuse_losses(users: UserObjects, options: UninstallOptions) -> None:
+    if users.inference and not options.delete_inferenceservices:
+        raise ChecksFailed(
+            f"{_counted(users.inference, 'InferenceService')} would be lost: "
+            f"{_listed(users.inference)}",
+            kind="inferenceservices-exist",
+            remedy="delete or move them, or allow it with --delete-inferenceservices",
+        )
+    if users.others and not options.delete_custom_resources:
+        raise ChecksFailed(
+            f"{_counted(users.others, 'custom resource')} of the kinds to be removed would be "
+            f"lost: {_listed(users.others)}",
+            kind="custom-resources-exist",
+            remedy="delete or move them, or allow it with --delete-custom-resources",
+        )
+
+
+def _counted(refs: Sequence[Ref], noun: str) -> str:
+    return f"{len(refs)} {noun}" + ("" if len(refs) == 1 else "s")
+
+
+def _listed(refs: Sequence[Ref]) -> str:
+    shown = ", ".join(str(ref) for ref in refs[:_SHOWN])
+    more = f", and {len(refs) - _SHOWN} more" if len(refs) > _SHOWN else ""
+    return shown + more
+
+
+def execute_uninstall(
+    cluster: Cluster, prepared: PreparedUninstall, emit: Emit, cancel: Cancel
+) -> tuple[Outcome, list[Leftover]]:
+    """Delete everything; returns the outcome (exit code 1 with leftovers) and what is left."""
+    started = time.monotonic()
+    tally = Tally()
+    if prepared.nothing_to_do:
+        return Outcome.of("unchanged", tally, cluster, started), []
+    run = begin_run("uninstall", prepared.release)
+    with locks.held(cluster, run=run.id, command="uninstall", emit=emit, cancel=cancel) as lock:
+        ledger = replace(prepared.ledger, state="uninstalling", runs=(*prepared.ledger.runs, run))
+        ledgers.write_stack(cluster, ledger)
+        try:
+            left = _Removal(cluster, prepared, tally, lock, emit, cancel).run()
+        except BaseException as error:
+            _close_failed(cluster, ledger, run, error)
+            raise
+        if left:
+            ledgers.write_stack(
+                cluster, replace(ledger, runs=(*ledger.runs[:-1], end_run(run, "failed")))
+            )
+        else:
+            for name in ledger.components:
+                ledgers.forget_component(cluster, name)
+            cluster.delete(Ref("v1", "ConfigMap", ledgers.NAMESPACE, ledgers.STACK))
+    if not left:
+        cluster.delete(ledgers.HOME)
+    outcome = Outcome.of("failed" if left else "done", tally, cluster, started)
+    return replace(outcome, exit_code=ExitCode.FAILED if left else ExitCode.DONE), left
+
+
+def _close_failed(cluster: Cluster, ledger: Ledger, run: Run, error: BaseException) -> None:
+    outcome = "interrupted" if isinstance(error, Interrupted | KeyboardInterrupt) else "failed"
+    ended = replace(ledger, runs=(*ledger.runs[:-1], end_run(run, outcome, str(error))))
+    try:
+        ledgers.write_stack(cluster.uncancelled(), ended)
+    except InstallerError:
+        return
+
+
+class _Removal:
+    """One pass over everything that goes, group after group."""
+
+    def __init__(
+        self,
+        cluster: Cluster,
+        prepared: PreparedUninstall,
+        tally: Tally,
+        lock: locks.Lock,
+        emit: Emit,
+        cancel: Cancel,
+    ):
+        self._cluster = cluster
+        self._prepared = prepared
+        self._tally = tally
+        self._lock = lock
+        self._emit = emit
+        self._cancel = cancel
+        self._deadline = time.monotonic() + prepared.options.timeout
+
+    def run(self) -> list[Leftover]:
+        """Delete in order; returns what could not be removed."""
+        owned, users = self._prepared.owned, self._prepared.users
+        definitions = [ref for ref in owned if ref.kind == _CRD]
+        custom = [ref for ref in owned if (ref.group, ref.kind) in users.kinds]
+        webhooks = [ref for ref in owned if ref.kind in _WEBHOOKS]
+        controllers = [ref for ref in owned if ref.kind in _CONTROLLERS]
+        namespaces = [ref for ref in owned if ref.kind == "Namespace"]
+        grouped = {*definitions, *custom, *webhooks, *controllers, *namespaces}
+        rest = [ref for ref in owned if ref not in grouped]
+        self._group("inferenceservices", users.inference)
+        self._group("custom-resources", [*users.others, *custom])
+        self._group("webhooks", webhooks)
+        self._group("controllers", controllers, propagation="Foreground")
+        self._group("setup", rest)
+        self._group("crds", definitions)
+        self._group("run-time", made_at_run_time(self._cluster, self._prepared.ledger))
+        kept = self._namespaces(namespaces)
+        return [*kept, *self._still_there()]
+
+    def _group(self, stage: str, refs: Sequence[Ref], propagation: str = "Background") -> None:
+        if not refs:
+            return
+        self._cancel.check()
+        self._lock.confirm()
+        begun = time.monotonic()
+        self._emit(Event("stage_started", {"component": "", "stage": stage, "objects": len(refs)}))
+        for ref in delete_all(self._cluster, refs, propagation=propagation):
+            self._tally.count("deleted")
+            self._emit(
+                Event(
+                    "object",
+                    {
+                        "component": "",
+                        "stage": stage,
+                        "action": "deleted",
+                        "object": ref.to_dict(),
+                    },
+                )
+            )
+        asked = time.monotonic()
+        self._wait(stage, refs)
+        ended = time.monotonic()
+        self._tally.stage("", stage, asked - begun, ended - asked)
+        self._emit(
+            Event(
+                "stage_finished",
+                {
+                    "component": "",
+                    "stage": stage,
+                    "seconds": round(ended - begun, 3),
+                    "apply_seconds": round(asked - begun, 3),
+                    "wait_seconds": round(ended - asked, 3),
+                },
+            )
+        )
+
+    def _wait(self, stage: str, refs: Sequence[Ref]) -> None:
+        def progress(remaining: Sequence[tuple[Ref, str]], total: int) -> None:
+            self._emit(
+                Event(
+                    "waiting",
+                    {
+                        "component": "",
+                        "stage": stage,
+                        "for": [
+                            {"object": str(ref), "state": "terminating", "reason": why}
+                            for ref, why in remaining[:_SHOWN]
+                        ],
+                        "pending": len(remaining),
+                        "total": total,
+                    },
+                )
+            )
+
+        left = max(1.0, self._deadline - time.monotonic())
+        wait_gone(self._cluster, refs, deadline=left, cancel=self._cancel, progress=progress)
+        if stage == "crds":
+            self._cluster.refresh_discovery()
+
+    def _namespaces(self, refs: Sequence[Ref]) -> list[Leftover]:
+        """Delete namespaces that we created, unless they hold something of others."""
+        created = {e.ref.identity for e in self._prepared.ledger.owners().values() if e.created}
+        kept: list[Leftover] = []
+        going: list[Ref] = []
+        for ref in refs:
+            if ref.identity not in created:
+                continue  # it was there before us: it stays, and is no leftover
+            content = foreign_content(self._cluster, ref.name, self._prepared.ledger)
+            if content:
+                reason = f"holds {_counted(content, 'object')} of others: {_listed(content)}"
+                kept.append(Leftover(ref, reason))
+            else:
+                going.append(ref)
+        self._group("namespaces", going)
+        return kept
+
+    def _still_there(self) -> list[Leftover]:
+        """Look once more for everything that should be gone."""
+        created = {e.ref.identity for e in self._prepared.ledger.owners().values() if e.created}
+        suspects = [
+            ref
+            for ref in self._prepared.owned
+            if ref.kind != "Namespace" or ref.identity in created
+        ]
+        try:
+            found = read_live(self._cluster, suspects)
+        except ApiError as error:
+            return [Leftover(Ref("v1", "Namespace", "", "?"), f"could not look: {error.message}")]
+        return [
+            Leftover(ref, "was to be deleted and still exists")
+            for ref in suspects
+            if ref.identity in found and ref.kind != "Namespace"
+        ]

@@ -1,0 +1,72 @@
+"""What users made of the kinds that uninstall removes: it would be lost with the CRDs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+from installer.cluster.client import Cluster
+from installer.cluster.ledger import Ledger
+from installer.core.objects import Object, Ref, dig, ref_of
+
+_PARALLEL = 8
+_INFERENCE_GROUPS = ("serving.kubeflow.org", "serving.kserve.io")
+_INFERENCE_KINDS = ("InferenceService", "TrainedModel", "InferenceGraph", "LLMInferenceService")
+"""What a user deploys a model with: releases.json, `crds` of the KFServing/KServe releases."""
+
+
+@dataclass(frozen=True, slots=True)
+class UserObjects:
+    """Objects of our CRDs' kinds that neither we nor an owner made.
+
+    kinds: the (group, kind) that our CRDs define.
+    """
+
+    inference: Sequence[Ref]
+    others: Sequence[Ref]
+    kinds: frozenset[tuple[str, str]]
+
+
+def user_objects(cluster: Cluster, ledger: Ledger) -> UserObjects:
+    """Look through every kind whose CRD is in the ledger."""
+    owners = ledger.owners()
+    names = {e.ref.name for e in owners.values() if e.ref.kind == "CustomResourceDefinition"}
+    served = _served_kinds(cluster, names)
+    with ThreadPoolExecutor(_PARALLEL) as pool:
+        pages = list(pool.map(lambda key: cluster.list(*key).items, served))
+    found = [
+        ref_of(item)
+        for page in pages
+        for item in page
+        if not dig(item, "metadata", "ownerReferences") and ref_of(item).identity not in owners
+    ]
+    kinds = frozenset((Ref(v, kind, "", "").group, kind) for v, kind in served)
+    return UserObjects(
+        [ref for ref in found if _is_inference(ref)],
+        [ref for ref in found if not _is_inference(ref)],
+        kinds,
+    )
+
+
+def _served_kinds(cluster: Cluster, names: set[str]) -> list[tuple[str, str]]:
+    """(apiVersion at the storage version, kind) of each of these CRDs that exists and is served."""
+    if not names or cluster.discovery().find("apiextensions.k8s.io/v1", _CRD) is None:
+        return []
+    definitions = cluster.list("apiextensions.k8s.io/v1", _CRD).items
+    kinds = [_stored(item) for item in definitions if dig(item, "metadata", "name") in names]
+    return sorted(key for key in kinds if cluster.discovery().find(*key) is not None)
+
+
+_CRD = "CustomResourceDefinition"
+
+
+def _stored(definition: Object) -> tuple[str, str]:
+    """At the storage version no conversion webhook is needed, which may be gone already."""
+    spec = definition["spec"]
+    version = next(v["name"] for v in spec["versions"] if v["storage"])
+    return f"{spec['group']}/{version}", spec["names"]["kind"]
+
+
+def _is_inference(ref: Ref) -> bool:
+    return ref.group in _INFERENCE_GROUPS and ref.kind in _INFERENCE_KINDS
