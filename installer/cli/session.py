@@ -1,0 +1,163 @@
+"""One command's run against a cluster: renderer, signals, counts, and the `finished` event."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+import time
+import traceback
+from argparse import Namespace
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Protocol
+
+from installer.cli import confirm
+from installer.cli.interrupts import Interrupts
+from installer.cli.progress import Progress
+from installer.cli.terminal import Terminal
+from installer.cli.wording import Hints
+from installer.core.cancel import Cancel
+from installer.core.errors import ExitCode, InstallerError
+from installer.core.events import Event
+
+COUNTS = ("created", "changed", "unchanged", "deleted", "writes")
+
+
+class Renderer(Protocol):
+    """What shows events: text, live, JSON lines."""
+
+    def emit(self, event: Event) -> None:
+        """Show one event; any thread, never raises."""
+
+    def pause(self) -> None:
+        """Leave the terminal to a prompt."""
+
+    def close(self) -> None:
+        """Leave the terminal for good."""
+
+
+class Writer(Protocol):
+    """What counts write requests: a `Cluster`."""
+
+    @property
+    def writes(self) -> int:
+        """Write requests sent so far."""
+
+
+def hints(args: Namespace) -> Hints:
+    """Suggested commands keep the flags that choose the cluster."""
+    target = ""
+    for flag in ("kubeconfig", "context"):
+        value = getattr(args, flag, None)
+        if value:
+            target += f" --{flag} {shlex.quote(value)}"
+    again = f"{args.program} {shlex.join(args.words)}"
+    return Hints(args.program, args.command, target, again, getattr(args, "dry_run", False))
+
+
+def renderer(args: Namespace) -> Renderer:
+    """The renderer that `-o` and the terminal ask for."""
+    if args.output == "json":
+        from installer.cli.jsonlines import JsonLines
+
+        return JsonLines(sys.stdout)
+    terminal = Terminal.of(sys.stderr, no_colour=args.no_color)
+    if terminal.live:
+        from installer.cli.live import Live
+
+        return Live(sys.stderr, terminal, hints(args), verbose=args.verbose)
+    from installer.cli.text import Text
+
+    return Text(sys.stderr, terminal, hints(args), verbose=args.verbose)
+
+
+class Session:
+    """Runs one engine and reports how it ended; the last event is always `finished`."""
+
+    def __init__(self, args: Namespace, command: str):
+        self.args = args
+        self.command = command
+        self.cancel = Cancel()
+        self.cluster: Writer | None = None
+        self._renderer = renderer(args)
+        self._interrupts = Interrupts(self.cancel)
+        self._progress = Progress()
+        self._begun = time.monotonic()
+
+    def emit(self, event: Event) -> None:
+        """The `Emit` of every engine."""
+        self._progress.on(event)
+        self._renderer.emit(event)
+
+    def run(self, work: Callable[[Session], Mapping[str, Any]]) -> int:
+        """Do the work; it returns the fields of `finished` that differ from what was counted."""
+        with self._interrupts:
+            try:
+                fields = dict(work(self))
+                outcome, code = str(fields.pop("outcome", "done")), ExitCode.DONE
+                self._finish(outcome, code, fields)
+                return code
+            except Exception as problem:
+                return self._fail(problem)
+            finally:
+                self._renderer.close()
+
+    def confirm(self, title: str, rows: Sequence[tuple[str, str]]) -> None:
+        """Show what is about to be changed and ask; see `confirm.confirm`."""
+        self._renderer.pause()
+        shown = self.args.output != "json" or not self.args.yes
+        confirm.confirm(
+            confirm.identity_lines(title, rows) if shown else (),
+            yes=self.args.yes,
+            stdin=sys.stdin,
+            stderr=sys.stderr,
+            interrupts=self._interrupts,
+        )
+
+    def _fail(self, problem: Exception) -> int:
+        error = explained(problem, debug=self.args.debug)
+        interrupted = error.exit_code == ExitCode.INTERRUPTED
+        outcome = "interrupted" if interrupted else "failed"
+        self._finish(outcome, error.exit_code, {"error": error.to_dict()})
+        if self.args.output == "json":
+            print_error(error)
+        return error.exit_code
+
+    def _finish(self, outcome: str, code: int, fields: Mapping[str, Any]) -> None:
+        counted = {**self._progress.counts, "writes": self.cluster.writes if self.cluster else 0}
+        known = {name: fields[name] for name in COUNTS if name in fields}
+        rest = {name: value for name, value in fields.items() if name not in COUNTS}
+        self.emit(
+            Event(
+                "finished",
+                {
+                    "outcome": outcome,
+                    "exit_code": int(code),
+                    **counted,
+                    **known,
+                    "seconds": round(time.monotonic() - self._begun, 3),
+                    **rest,
+                },
+            )
+        )
+
+
+def explained(problem: Exception, *, debug: bool) -> InstallerError:
+    """The problem as an error for users; its traceback is printed only with --debug."""
+    if debug:
+        traceback.print_exception(problem)
+    if isinstance(problem, InstallerError):
+        return problem
+    return InstallerError(
+        f"internal error: {type(problem).__name__}: {problem}",
+        kind="internal",
+        remedy="" if debug else "run the same command with --debug and report what it prints",
+    )
+
+
+def print_error(error: InstallerError) -> None:
+    """One sentence for people, and what to do."""
+    terminal = Terminal.of(sys.stderr)
+    about = f"{error.object}: " if error.object and error.object not in error.message else ""
+    sys.stderr.write(f"{terminal.paint('error:', 'red')} {about}{error.message}\n")
+    if error.remedy:
+        sys.stderr.write(f"{error.remedy}\n")

@@ -1,0 +1,161 @@
+"""Plain lines: one per meaningful event, no escape codes beyond colour. For pipes and logs."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from collections.abc import Mapping
+from typing import Any, TextIO
+
+from installer.cli import wording
+from installer.cli.progress import Progress
+from installer.cli.terminal import Terminal, duration, plural, size
+from installer.cli.wording import Hints
+from installer.core.events import Event
+
+
+class Text:
+    """Turns events into lines; `write` decides where a line goes.
+
+    Elapsed times come from the events, so that the same events give the same text.
+    """
+
+    def __init__(self, stream: TextIO, terminal: Terminal, hints: Hints, *, verbose: bool = False):
+        self.stream = stream
+        self.terminal = terminal
+        self.hints = hints
+        self.verbose = verbose
+        self.progress = Progress()
+        self._lock = threading.Lock()
+        self._waits: dict[tuple[str, str], str] = {}
+        self._sources: list[Mapping[str, Any]] = []
+
+    def emit(self, event: Event) -> None:
+        """Show one event. Safe to call from any thread."""
+        with self._lock:
+            self.progress.on(event)
+            lines = self._lines(event)
+        self.write(lines)
+
+    def write(self, lines: list[str]) -> None:
+        """Print whole lines; a reader that went away does not stop the work."""
+        if not lines:
+            return
+        with contextlib.suppress(BrokenPipeError):
+            self.stream.write("".join(f"{line}\n" for line in lines))
+            self.stream.flush()
+
+    def pause(self) -> None:
+        """Get out of the way of a prompt."""
+
+    def close(self) -> None:
+        """Give the terminal back."""
+
+    def _lines(self, event: Event) -> list[str]:
+        if event.name == "finished":
+            return self._finished(event.fields)
+        if event.name == "source":
+            return self._source(event.fields)
+        words = getattr(self, f"_say_{event.name}", None)
+        lines = words(event.fields) if words is not None else []
+        if event.name == "planned":
+            lines = self._verified() + lines
+        return [self._stamp() + line for line in lines]
+
+    def _stamp(self) -> str:
+        return self.terminal.paint(f"[{duration(self.progress.elapsed):>6}]", "dim") + " "
+
+    def _finished(self, fields: Mapping[str, Any]) -> list[str]:
+        failed = fields.get("outcome") in ("failed", "interrupted")
+        block = wording.failure if failed else wording.summary
+        return ["", *block(self.progress, fields, self.terminal, self.hints)]
+
+    def _source(self, fields: Mapping[str, Any]) -> list[str]:
+        self._sources.append(fields)
+        if not self.verbose and fields.get("origin") != "network":
+            return []
+        took = duration(float(fields.get("seconds", 0.0)))
+        what = f"{size(fields.get('bytes', 0))} from {fields.get('origin')} in {took}"
+        return [self._stamp() + f"{fields.get('component')}: {what}: {fields.get('url')}"]
+
+    def _verified(self) -> list[str]:
+        if not self._sources:
+            return []
+        origins = sorted({str(source.get("origin")) for source in self._sources})
+        total = size(sum(source.get("bytes", 0) for source in self._sources))
+        count = plural(len(self._sources), "source")
+        self._sources = []
+        return [f"sources: {count} verified, {total}, from {' and '.join(origins)}"]
+
+    def _say_started(self, fields: Mapping[str, Any]) -> list[str]:
+        what = f"{fields['command']} {fields.get('release', '')}".rstrip()
+        place = wording.cluster_line(fields.get("cluster") or {})
+        run = f", run {fields['run']}" if fields.get("run") else ""
+        return [f"{what} on {place}{run}"]
+
+    def _say_resuming(self, fields: Mapping[str, Any]) -> list[str]:
+        done, left = fields.get("done") or ["nothing"], fields.get("left") or ["nothing"]
+        return [
+            f"continuing run {fields.get('run', '')}, which did not end: "
+            f"done {', '.join(done)}; left {', '.join(left)}"
+        ]
+
+    def _say_planned(self, fields: Mapping[str, Any]) -> list[str]:
+        names = ", ".join(f"{c['name']} {c['version']}".rstrip() for c in fields["components"])
+        objects = plural(int(fields.get("objects", 0)), "object")
+        return [f"plan: {objects}: {wording.counts_line(fields)}; {names}"]
+
+    def _say_stage_started(self, fields: Mapping[str, Any]) -> list[str]:
+        if not self.verbose:
+            return []
+        objects = plural(int(fields.get("objects", 0)), "object")
+        return [f"{_stage(fields)}: begins, {objects}"]
+
+    def _say_object(self, fields: Mapping[str, Any]) -> list[str]:
+        if not self.verbose:
+            return []
+        name = wording.object_name(fields["object"])
+        return [f"{_stage(fields)}: {fields['action']} {name}"]
+
+    def _say_retrying(self, fields: Mapping[str, Any]) -> list[str]:
+        delay = duration(float(fields.get("delay", 0.0)))
+        attempt = int(fields.get("attempt", 1))
+        return [f"retrying {fields['object']} in {delay} (try {attempt} failed): {fields['cause']}"]
+
+    def _say_waiting(self, fields: Mapping[str, Any]) -> list[str]:
+        key = (fields["component"], fields["stage"])
+        items = list(fields.get("for", ()))
+        first = wording.waiting_line(items[:1], 1)
+        if not first or self._waits.get(key) == first:
+            return []  # only how many there are behind it has changed
+        self._waits[key] = first
+        shown = wording.waiting_line(items, int(fields.get("pending", 0)))
+        return [f"{_stage(fields)}: waiting for {shown}"]
+
+    def _say_stage_finished(self, fields: Mapping[str, Any]) -> list[str]:
+        stage = self.progress.stages[(fields["component"], fields["stage"])]
+        quiet = not stage.written and stage.wait_seconds < 0.05
+        if quiet and not self.verbose:
+            return []
+        return [f"{_stage(fields)}: {wording.stage_line(stage)}"]
+
+    def _say_component_finished(self, fields: Mapping[str, Any]) -> list[str]:
+        return [self.finished_component(fields)]
+
+    def finished_component(self, fields: Mapping[str, Any]) -> str:
+        """The line of a component whose every stage holds."""
+        entry = self.progress.component(fields["component"])
+        ok = self.terminal.paint(self.terminal.icon("ok"), "green")
+        verb = "removed" if self.progress.command == "uninstall" else "ready"
+        return f"{ok} {entry.title} {verb} in {duration(entry.seconds)}"
+
+    def _say_warning(self, fields: Mapping[str, Any]) -> list[str]:
+        sign = self.terminal.paint(self.terminal.icon("warn"), "yellow")
+        about = f"{fields['object']}: " if fields.get("object") else ""
+        remedy = f"; {fields['remedy']}" if fields.get("remedy") else ""
+        return [f"{sign} {about}{fields['message']}{remedy}"]
+
+
+def _stage(fields: Mapping[str, Any]) -> str:
+    """`istio: crds`; an uninstall works on all components at once and names only the stage."""
+    return ": ".join(part for part in (fields.get("component"), fields.get("stage")) if part)
