@@ -6,6 +6,7 @@ are compared with the catalog, because the bytes of an own build may differ.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import platform
@@ -156,6 +157,7 @@ def run_istioctl(
     It runs in a folder of its own, without the user's environment or kubeconfig and with proxies
     that lead nowhere, so it can neither see a cluster nor quietly download charts.
     """
+    _sweep(cache)
     with (
         explained(cache.directory),
         tempfile.TemporaryDirectory(dir=cache.directory, prefix="render-") as name,
@@ -165,6 +167,14 @@ def run_istioctl(
         extract_istioctl(source, archive, binary)
         (folder / "profile.yaml").write_bytes(profile)
         return _run(source, binary, folder, cancel)
+
+
+def _sweep(cache: Cache) -> None:
+    """Remove the folders of runs that were killed; none lives for a day."""
+    for folder in cache.directory.glob("render-*"):
+        with contextlib.suppress(OSError):
+            if folder.stat().st_mtime < time.time() - 86400:
+                shutil.rmtree(folder, ignore_errors=True)
 
 
 def extract_istioctl(source: Source, archive: Path, to: Path) -> None:

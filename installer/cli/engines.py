@@ -60,7 +60,6 @@ def _connect(session: Session, release: str) -> tuple[Cluster, Identity]:
     fields = {
         "command": session.command,
         "release": release,
-        "run": "",
         "cluster": {
             "context": identity.context,
             "server": identity.server,
@@ -85,8 +84,9 @@ def _install(session: Session) -> Mapping[str, Any]:
     options = _install_options(session.args)
     from installer.operations import install as operation
 
+    choice = operation.choose(options)
     cluster, identity = _connect(session, options.release)
-    prepared = operation.prepare(cluster, options, session.emit, session.cancel)
+    prepared = operation.prepare(cluster, choice, session.emit, session.cancel)
     counts = {name: prepared.count(name) for name in ("create", "apply", "unchanged")}
     if session.args.dry_run:
         _print_plan(session, prepared)
@@ -102,7 +102,7 @@ def _install(session: Session) -> Mapping[str, Any]:
         session.confirm("About to install", [*rows, ("objects", objects + deleted)])
 
     def refresh() -> Any:
-        return operation.prepare(cluster, options, session.emit, session.cancel)
+        return operation.prepare(cluster, choice, session.emit, session.cancel)
 
     return _fields(operation.execute(cluster, prepared, session.emit, session.cancel, refresh))
 

@@ -10,7 +10,7 @@ from installer.core.events import Event
 
 
 class JsonLines:
-    """Writes events to a stream; when its reader has gone, the work continues unseen."""
+    """Writes events to a stream; when nobody reads it any more, the work continues unseen."""
 
     def __init__(self, stream: TextIO):
         self._stream = stream
@@ -26,7 +26,7 @@ class JsonLines:
             try:
                 self._stream.write(line + "\n")
                 self._stream.flush()
-            except BrokenPipeError:
+            except OSError:
                 self._open = False
 
     def pause(self) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -19,7 +20,6 @@ from installer.cli.wording import Hints
 from installer.core.events import Event
 
 _FRAMES_PER_SECOND = 8
-_RIGHT = frozenset({2})
 
 
 class Live(Text):
@@ -47,16 +47,17 @@ class Live(Text):
             color_system="standard" if terminal.colour else None,
             highlight=False,
             emoji=False,
-            width=terminal.width,
+            width=None if stream.isatty() else terminal.width,
         )
         self._region: Region | None = None
+        self._switching = threading.Lock()
 
     def emit(self, event: Event) -> None:
         """Show one event; the region lives from the first component until the end."""
         if event.name == "finished":
             self.close()
         super().emit(event)
-        if event.name in ("component_started", "stage_started") and self._region is None:
+        if event.name in ("component_started", "stage_started"):
             self._open()
 
     def write(self, lines: list[str]) -> None:
@@ -73,21 +74,25 @@ class Live(Text):
 
     def close(self) -> None:
         """Take the region away and show the cursor again."""
-        region, self._region = self._region, None
-        if region is not None:
-            region.stop()
+        with self._switching:
+            region, self._region = self._region, None
+            if region is not None:
+                region.stop()
 
     def _open(self) -> None:
-        region = Region(
-            console=self._console,
-            get_renderable=self._draw,
-            refresh_per_second=_FRAMES_PER_SECOND,
-            transient=True,
-            redirect_stdout=False,
-            redirect_stderr=False,
-        )
-        self._region = region
-        region.start()
+        with self._switching:  # components begin in several threads; one region is for all
+            if self._region is not None:
+                return
+            region = Region(
+                console=self._console,
+                get_renderable=self._draw,
+                refresh_per_second=_FRAMES_PER_SECOND,
+                transient=True,
+                redirect_stdout=False,
+                redirect_stderr=False,
+            )
+            region.start()
+            self._region = region
 
     def _say_waiting(self, fields: Mapping[str, Any]) -> list[str]:
         return super()._say_waiting(fields) if self.verbose else []
@@ -107,8 +112,10 @@ class Live(Text):
         """A line per component at work, then one per component that waits for another."""
         working = list(self.progress.in_state(WORKS))
         cells = [self._cells(entry, now) for entry in working]
+        if not any(cell[0] for cell in cells):  # an uninstall works on all components at once
+            cells = [cell[1:] for cell in cells]
         icon = self.terminal.paint(self.terminal.spinner(int(now * _FRAMES_PER_SECOND)), "cyan")
-        rows = [f"{icon} {self._cut(line)}" for line in table(cells, indent=0, right=_RIGHT)]
+        rows = [f"{icon} {self._cut(line)}" for line in table(cells, indent=0)]
         idle = self.terminal.icon("idle")
         for entry in self.progress.in_state(WAITS):
             rows.append(self.terminal.paint(f"{idle} {self._cut(entry.title)}", "dim"))
@@ -122,11 +129,13 @@ class Live(Text):
 
     def _cut(self, line: str) -> str:
         """What fits beside the icon; painting comes later, so that no code is cut in two."""
-        width = None if self.terminal.width is None else self.terminal.width - 2
-        return replace(self.terminal, width=width).fit(line)
+        return replace(self.terminal, width=self._console.width - 2).fit(line)
 
     def _foot(self, now: float) -> str:
-        total = self.progress.planned.get("objects", 0)
+        # An uninstall also deletes what controllers made, which no plan counts.
+        removing = self.progress.command == "uninstall"
+        total = 0 if removing else self.progress.planned.get("objects", 0)
         took = duration(max(now - (self.progress.started or now), 0.0))
-        line = f"{self.progress.done_objects()} of {total} objects, {took}" if total else took
+        of_all = f" of {total}" if total else ""
+        line = f"{self.progress.done_objects()}{of_all} objects, {took}"
         return self.terminal.paint(line, "dim")

@@ -21,9 +21,8 @@ def main(words: Sequence[str] | None = None) -> int:
     try:
         args = parse(sys.argv[1:] if words is None else words, _program())
         code = int(_function(args)(args))
-        sys.stdout.flush()
-        return code
-    except BrokenPipeError:
+        return _flushed(code)
+    except BrokenPipeError:  # who read what was asked for had enough of it
         _forget_stdout()
         return ExitCode.DONE
     except KeyboardInterrupt:
@@ -43,6 +42,15 @@ def _function(args: Namespace) -> Callable[[Namespace], int]:
     module, _, name = args.run.partition(":")
     function: Callable[[Namespace], int] = getattr(importlib.import_module(module), name)
     return function
+
+
+def _flushed(code: int) -> int:
+    """The exit code, which a reader that has gone does not change; a full disk raises."""
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        _forget_stdout()
+    return code
 
 
 def _report(problem: Exception, debug: bool) -> int:

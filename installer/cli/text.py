@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, TextIO
 
 from installer.cli import wording
@@ -38,10 +38,10 @@ class Text:
         self.write(lines)
 
     def write(self, lines: list[str]) -> None:
-        """Print whole lines; a reader that went away does not stop the work."""
+        """Print whole lines; that nobody can read them any more does not stop the work."""
         if not lines:
             return
-        with contextlib.suppress(BrokenPipeError):
+        with contextlib.suppress(OSError):
             self.stream.write("".join(f"{line}\n" for line in lines))
             self.stream.flush()
 
@@ -90,19 +90,20 @@ class Text:
     def _say_started(self, fields: Mapping[str, Any]) -> list[str]:
         what = f"{fields['command']} {fields.get('release', '')}".rstrip()
         place = wording.cluster_line(fields.get("cluster") or {})
-        run = f", run {fields['run']}" if fields.get("run") else ""
-        return [f"{what} on {place}{run}"]
+        return [f"{what} on {place}"]
 
     def _say_resuming(self, fields: Mapping[str, Any]) -> list[str]:
-        done, left = fields.get("done") or ["nothing"], fields.get("left") or ["nothing"]
         return [
-            f"continuing run {fields.get('run', '')}, which did not end: "
-            f"done {', '.join(done)}; left {', '.join(left)}"
+            f"continuing run {fields.get('run', '')}, which did not end",
+            f"done before: {_grouped(fields.get('done') or ())}",
+            f"left to do: {_grouped(fields.get('left') or ())}",
         ]
 
     def _say_planned(self, fields: Mapping[str, Any]) -> list[str]:
         names = ", ".join(f"{c['name']} {c['version']}".rstrip() for c in fields["components"])
         objects = plural(int(fields.get("objects", 0)), "object")
+        if self.progress.command == "uninstall":
+            return [f"plan: {objects} to delete; {names}"]
         return [f"plan: {objects}: {wording.counts_line(fields)}; {names}"]
 
     def _say_stage_started(self, fields: Mapping[str, Any]) -> list[str]:
@@ -159,3 +160,13 @@ class Text:
 def _stage(fields: Mapping[str, Any]) -> str:
     """`istio: crds`; an uninstall works on all components at once and names only the stage."""
     return ": ".join(part for part in (fields.get("component"), fields.get("stage")) if part)
+
+
+def _grouped(steps: Sequence[str]) -> str:
+    """`istio/crds`, `istio/setup` as `istio (crds, setup)`."""
+    stages: dict[str, list[str]] = {}
+    for step in steps:
+        component, _, stage = step.partition("/")
+        stages.setdefault(component, []).append(stage)
+    said = [f"{name} ({', '.join(found)})" for name, found in stages.items()]
+    return ", ".join(said) or "nothing"

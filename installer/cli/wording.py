@@ -123,7 +123,11 @@ def timing(progress: Progress) -> list[str]:
             apply, wait = duration(stage.apply_seconds), duration(stage.wait_seconds)
             rows.append([title, stage.name, apply, wait])
             last = name
-    return ["", *table(rows, right=frozenset({2, 3}))] if len(rows) > 1 else []
+    if len(rows) == 1:
+        return []
+    if not any(row[0] for row in rows[1:]):  # an uninstall works on all components at once
+        return ["", *table([row[1:] for row in rows], right=frozenset({1, 2}))]
+    return ["", *table(rows, right=frozenset({2, 3}))]
 
 
 def _next(progress: Progress, hints: Hints) -> list[str]:
@@ -141,10 +145,12 @@ def failure(
     error: Mapping[str, str] = fields.get("error") or {}
     command = hints.command or progress.command
     took = duration(float(fields.get("seconds", 0.0)))
-    verb = "was interrupted" if fields.get("outcome") == "interrupted" else "failed"
+    interrupted = fields.get("outcome") == "interrupted"
+    verb = "was interrupted" if interrupted else "failed"
     sign = terminal.paint(terminal.icon("failed"), "red")
     lines = [f"{sign} {command} {verb} after {took}"]
-    rows = [("what", error.get("object", "")), ("why", error.get("message", ""))]
+    rows = [("what", error.get("object", ""))]
+    rows += [("why", "" if interrupted else error.get("message", ""))]
     rows += [("state", state) for state in _state(progress, fields)]
     rows += [("next", step) for step in _steps(error, fields, hints)]
     last = ""
@@ -175,7 +181,7 @@ def _state(progress: Progress, fields: Mapping[str, Any]) -> list[str]:
 
 
 def _steps(error: Mapping[str, str], fields: Mapping[str, Any], hints: Hints) -> list[str]:
-    steps = [error["remedy"]] if error.get("remedy") else []
-    if fields.get("writes") and hints.again:
-        steps.append(f"{hints.again}   (continues where this run stopped)")
-    return steps
+    again = [hints.again] if fields.get("writes") and hints.again else []
+    if again and fields.get("outcome") == "interrupted":
+        return again  # the remedy says the same in words
+    return [error["remedy"], *again] if error.get("remedy") else again

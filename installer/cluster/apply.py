@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
@@ -16,7 +17,6 @@ from typing import Literal, Protocol
 
 from installer.cluster.client import Cluster
 from installer.cluster.errors import ApiError, Conflict, Failure
-from installer.core.errors import InstallerError
 from installer.core.objects import Object, Ref, dig
 from installer.plan.drift import MANAGER
 from installer.plan.fields import takeover
@@ -72,33 +72,51 @@ def apply_all(
     answered; ApiError `field-conflict` naming all conflicts, after everything else was applied.
     """
     job = _Job(cluster, live, frozenset(expected), force)
-    results: dict[int, Applied] = {}
-    conflicts: list[tuple[Ref, tuple[Conflict, ...]]] = []
-    failed: InstallerError | None = None
+    outcome = _Outcome()
+    left = deque(range(len(items)))
     with ThreadPoolExecutor(max_workers=min(workers, len(items) or 1)) as pool:
         running: dict[Future[Applied], int] = {}
-        left = list(reversed(range(len(items))))
-        while running or (left and failed is None):
-            while left and failed is None and len(running) < workers:
-                index = left.pop()
+        while running or left:
+            while left and len(running) < workers:
+                index = left.popleft()
                 running[pool.submit(job.apply, items[index])] = index
             for future in wait(running, return_when=FIRST_COMPLETED).done:
                 index = running.pop(future)
-                try:
-                    results[index] = future.result()
-                except InstallerError as error:
-                    if isinstance(error, ApiError) and error.failure.kind == "field-conflict":
-                        conflicts.append((items[index].ref, error.failure.conflicts))
-                    else:
-                        failed = failed or error
-                    continue
-                if on_result is not None:
-                    on_result(results[index])
-    if failed is not None:
-        raise failed
-    if conflicts:
-        raise _told(conflicts)
-    return [results[index] for index in range(len(items))]
+                result = outcome.take(index, items[index].ref, future)
+                if result is not None and on_result is not None:
+                    on_result(result)
+            if outcome.failed is not None:
+                left.clear()
+    outcome.check()
+    return [outcome.results[index] for index in range(len(items))]
+
+
+class _Outcome:
+    """What has come of the items so far; failed is the first failure that ends the stage."""
+
+    def __init__(self) -> None:
+        self.results: dict[int, Applied] = {}
+        self.failed: BaseException | None = None
+        self._conflicts: list[tuple[Ref, tuple[Conflict, ...]]] = []
+
+    def take(self, index: int, ref: Ref, future: Future[Applied]) -> Applied | None:
+        """Note how one item ended; its result if it was applied."""
+        error = future.exception()
+        if error is None:
+            self.results[index] = future.result()
+            return self.results[index]
+        if isinstance(error, ApiError) and error.failure.kind == "field-conflict":
+            self._conflicts.append((ref, error.failure.conflicts))
+        else:
+            self.failed = self.failed or error
+        return None
+
+    def check(self) -> None:
+        """Raise what went wrong."""
+        if self.failed is not None:
+            raise self.failed
+        if self._conflicts:
+            raise _told(self._conflicts)
 
 
 class _Job:

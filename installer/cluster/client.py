@@ -188,7 +188,7 @@ class Cluster:
     # requests
 
     def request(self, method: str, path: str, **options: Any) -> Any:
-        """Like `answer`, but only the decoded body."""
+        """The decoded body of `answer`."""
         return self.answer(method, path, **options).body
 
     def answer(
@@ -299,10 +299,8 @@ class Cluster:
         """PUT an object; kind `conflict` when its resourceVersion is no longer the newest."""
         ref = ref_of(obj)
         query = _query(dry_run, fieldManager=MANAGER)
-        replaced: Object = self.request(
-            "PUT", self._path(ref), query=query, body=obj, about=str(ref)
-        )
-        return replaced
+        stored: Object = self.request("PUT", self._path(ref), query=query, body=obj, about=str(ref))
+        return stored
 
     def patch(
         self,
@@ -339,16 +337,14 @@ class Cluster:
         uid: only that very object; kind `conflict` when another took its place. A Namespace that
         is being deleted already counts as deleted.
         """
-        options: Object = {
-            "apiVersion": "v1",
-            "kind": "DeleteOptions",
-            "propagationPolicy": propagation,
-        }
+        options: Object = {"kind": "DeleteOptions", "apiVersion": "v1"}
+        options["propagationPolicy"] = propagation
         if uid:
             options["preconditions"] = {"uid": uid}
-        query = _query(dry_run)
         try:
-            self.request("DELETE", self._path(ref), query=query, body=options, about=str(ref))
+            self.request(
+                "DELETE", self._path(ref), query=_query(dry_run), body=options, about=str(ref)
+            )
         except ApiError as error:
             if error.failure.kind in ("not-found", "no-match"):
                 return False

@@ -26,6 +26,7 @@ import yaml
 from installer.core.errors import UsageError
 from installer.core.objects import dig
 
+_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _DYNAMIC = ("exec", "auth-provider", "username")
 _REMEDY_FILE = "give the right file with --kubeconfig or in KUBECONFIG"
 _IN_CLUSTER = "KUBERNETES_SERVICE_HOST"
@@ -121,7 +122,7 @@ class _Merged:
 
 def _document(path: Path) -> Mapping[str, Any]:
     try:
-        found = yaml.safe_load(path.read_bytes())
+        found = yaml.load(path.read_bytes(), Loader=_LOADER)
     except OSError as error:
         reason = error.strerror or str(error)
         raise _usage(f"the kubeconfig cannot be read: {reason}", object=str(path)) from error

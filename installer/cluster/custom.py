@@ -47,6 +47,12 @@ def _exists(_obj: Object) -> Readiness:
     return READY
 
 
+def _when_reported(obj: Object) -> Readiness:
+    """For kinds that an optional controller handles: Knative ships a Certificate that nobody
+    looks at unless internal encryption and its certificate controller are installed."""
+    return _READY_CONDITION(obj) if conditions(obj) else READY
+
+
 def _inference_service(obj: Object) -> Readiness:
     verdict = ConditionRule(final=_MODEL_FAILURES)(obj)
     if verdict.state == "failed" and not verdict.message:
@@ -71,6 +77,7 @@ _MODEL_FAILURES = ("RevisionFailed", "RevisionMissing", "ConfigurationFailed")
 _ISSUANCE_FAILURES = ("Failed", "Denied", "InvalidRequest")
 
 _KNATIVE = ConditionRule(final=None)
+_READY_CONDITION = ConditionRule()
 _SERVING_GROUPS = ("serving.kubeflow.org", "serving.kserve.io")
 
 _ROWS: dict[tuple[str, str], Rule] = {
@@ -80,7 +87,7 @@ _ROWS: dict[tuple[str, str], Rule] = {
     ("serving.knative.dev", "Route"): _KNATIVE,
     ("serving.knative.dev", "DomainMapping"): ConditionRule(),
     ("networking.internal.knative.dev", "Ingress"): ConditionRule(),
-    ("networking.internal.knative.dev", "Certificate"): ConditionRule(),
+    ("networking.internal.knative.dev", "Certificate"): _when_reported,
     # the kubelets' image cache object: its status is empty wherever no caching controller runs
     ("caching.internal.knative.dev", "Image"): _exists,
     ("cert-manager.io", "Certificate"): ConditionRule(final=_ISSUANCE_FAILURES),

@@ -20,6 +20,10 @@ Remaining = Callable[[Sequence[tuple[Ref, str]], int], None]
 """Told of what still exists, as (reference, why), and of how many were to go."""
 
 
+def silent(remaining: Sequence[tuple[Ref, str]], total: int) -> None:
+    """A `Remaining` that shows nothing."""
+
+
 def delete_all(
     cluster: Cluster, refs: Iterable[Ref], *, propagation: str = "Background"
 ) -> list[Ref]:
@@ -36,7 +40,7 @@ def wait_gone(
     *,
     deadline: float,
     cancel: Cancel,
-    progress: Remaining,
+    progress: Remaining = silent,
 ) -> None:
     """Return once none of the objects exists. deadline: seconds from now.
 

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, Protocol
+from urllib.parse import quote
 
 from installer.cluster.errors import ApiError
 from installer.core.objects import dig
@@ -45,8 +46,9 @@ class Resource:
 
     def path(self, namespace: str = "", name: str = "") -> str:
         """Path of an object, or of all of a namespace, or of all."""
-        place = f"/namespaces/{namespace}" if self.namespaced and namespace else ""
-        return f"{self.path_prefix}{place}/{self.plural}" + (f"/{name}" if name else "")
+        place = f"/namespaces/{quote(namespace)}" if self.namespaced and namespace else ""
+        named = f"/{quote(name, safe=':')}" if name else ""
+        return f"{self.path_prefix}{place}/{self.plural}{named}"
 
 
 def path_prefix(api_version: str) -> str:
@@ -58,7 +60,7 @@ class Discovery:
     """The kinds of one API server. Thread-safe.
 
     Each group and version is read when first asked for, so a broken aggregated API that nobody
-    asks for does no harm; one that is asked for counts as not served.
+    asks for does no harm. What is not served is kept too: `forget` it once that may have changed.
     """
 
     def __init__(self, fetch: Fetch) -> None:

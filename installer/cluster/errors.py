@@ -57,18 +57,16 @@ class ApiError(InstallerError):
 
 @dataclass(frozen=True, slots=True)
 class _Rule:
-    """code: 0 for any. pattern: searched in the message. cause: may use {text}, the message."""
+    """code: 0 for any. pattern: searched in the message, whatever its case. cause: its words when
+    ours say it better. Patterns are compiled when first used: most runs meet no failure.
+    """
 
     code: int
-    pattern: re.Pattern[str]
+    pattern: str
     kind: str
     transient: bool
     remedy: str = ""
-    cause: str = "{text}"
-
-
-def _rule(code: int, pattern: str, kind: str, transient: bool, remedy: str = "") -> _Rule:
-    return _Rule(code, re.compile(pattern, re.I), kind, transient, remedy)
+    cause: str = ""
 
 
 _RIGHTS = (
@@ -79,67 +77,67 @@ _ETCD = "see whether etcd is healthy and its disks are fast enough"
 
 # The first rule that fits wins.
 _RULES = (
-    _rule(401, r"", "unauthorized", False, "log in again, or get a new kubeconfig"),
-    _rule(403, r"exceeded quota|failed quota", "quota", False, "raise the ResourceQuota"),
-    _rule(0, r"because it is being terminated", "terminating-namespace", True),
-    _rule(
+    _Rule(401, r"", "unauthorized", False, "log in again, or get a new kubeconfig"),
+    _Rule(403, r"exceeded quota|failed quota", "quota", False, "raise the ResourceQuota"),
+    _Rule(0, r"because it is being terminated", "terminating-namespace", True),
+    _Rule(
         409,
         r"ensuring all content is removed",
         "terminating-namespace",
         True,
         "see what keeps it: kubectl get namespace NAME -o yaml, under status.conditions",
     ),
-    _rule(
+    _Rule(
         403,
         r"violates PodSecurity",
         "denied",
         False,
         "allow it with the label pod-security.kubernetes.io/enforce on the namespace",
     ),
-    _rule(403, r"", "forbidden", False, _RIGHTS),
+    _Rule(403, r"", "forbidden", False, _RIGHTS),
     _Rule(
         404,
-        re.compile(r"404 page not found|could not find the requested resource"),
+        r"404 page not found|could not find the requested resource",
         "no-match",
         False,
         cause="this cluster does not serve that kind, or not yet",
     ),
-    _rule(404, r"", "not-found", False),
-    _rule(409, r"object is being deleted", "already-exists", True),
-    _rule(409, r"already exists", "already-exists", False),
-    _rule(409, r"", "conflict", True),
-    _rule(410, r"", "gone", False),
-    _rule(
+    _Rule(404, r"", "not-found", False),
+    _Rule(409, r"object is being deleted", "already-exists", True),
+    _Rule(409, r"already exists", "already-exists", False),
+    _Rule(409, r"", "conflict", True),
+    _Rule(410, r"", "gone", False),
+    _Rule(
         0,
         r"associative list with keys has an element that omits key field",
         "invalid",
         False,
         "this Kubernetes version cannot default the key: write the field into that element",
     ),
-    _rule(0, r"failed to create typed (?:patch|live) object|field not declared", "invalid", False),
-    _rule(
+    _Rule(0, r"failed to create typed (?:patch|live) object|field not declared", "invalid", False),
+    _Rule(
         422,
-        r"field is immutable|updates to .* are forbidden|may not be changed",
+        r"field is immutable|updates to .* are forbidden|may not (?:be changed|change once set)",
         "immutable",
         False,
         "the object must be deleted and created again to change this",
     ),
-    _rule(
+    _Rule(
         0,
-        r"request is too large|Too long: must have at most|Request entity too large",
+        r"(?:request|request entity) (?:is )?too large|too long: (?:must have at|may not be more)",
         "invalid",
         False,
         "the object is too large for this cluster",
     ),
-    _rule(422, r"", "invalid", False),
-    _rule(
+    _Rule(422, r"", "invalid", False),
+    _Rule(
         0, r"mvcc: database space exceeded", "etcd", False, "compact and defragment etcd, then "
         "disarm its NOSPACE alarm"
     ),
-    _rule(0, r"etcdserver: |etcd cluster is unavailable", "etcd", True, _ETCD),
-    _rule(429, r"", "throttled", True, "wait until the API server is less busy"),
-    _rule(504, r"", "timeout", True, _ETCD),
-    _rule(
+    _Rule(0, r"etcdserver: |etcd cluster is unavailable", "etcd", True, _ETCD),
+    _Rule(429, r"", "throttled", True, "wait until the API server is less busy"),
+    _Rule(504, r"", "timeout", True, _ETCD),
+    _Rule(
         0,
         r"context deadline exceeded|request did not complete within|unable to return a response "
         r"in the time|timed out|Timeout:",
@@ -253,8 +251,8 @@ def _field_conflict(code: int, status: Any) -> Failure | None:
 
 def _by_rule(code: int, text: str) -> Failure | None:
     for rule in _RULES:
-        if rule.code in (0, code) and rule.pattern.search(text):
-            return Failure(rule.kind, rule.transient, rule.cause.format(text=text), rule.remedy)
+        if rule.code in (0, code) and re.search(rule.pattern, text, re.IGNORECASE):
+            return Failure(rule.kind, rule.transient, rule.cause or text, rule.remedy)
     return None
 
 
@@ -278,9 +276,9 @@ def classify_exception(error: BaseException) -> Failure:
     from urllib3 import exceptions as http
 
     chain = list(_chain(error))
-    tls = next((e for e in chain if isinstance(e, ssl.SSLError)), None)
-    if tls is not None and not isinstance(tls, ssl.SSLEOFError | ssl.SSLZeroReturnError):
-        return _tls(tls)
+    tls = [e for e in chain if isinstance(e, ssl.SSLError | http.SSLError)]
+    if tls and not isinstance(tls[-1], ssl.SSLEOFError | ssl.SSLZeroReturnError):
+        return _tls(tls[-1])
     if any(isinstance(e, http.ProxyError) for e in chain):
         detail = _innermost(chain)
         return Failure("unreachable", True, f"the proxy cannot be used: {detail}", _NETWORK)
@@ -327,10 +325,11 @@ _ALERTS = (
 )
 
 
-def _tls(error: ssl.SSLError) -> Failure:
-    reason = (getattr(error, "reason", "") or "").upper()
+def _tls(error: BaseException) -> Failure:
+    reason = str(getattr(error, "reason", "") or "").upper()
     if isinstance(error, ssl.SSLCertVerificationError):
-        cause = f"its certificate cannot be verified: {error.verify_message}"
+        why = getattr(error, "verify_message", "") or error
+        cause = f"its certificate cannot be verified: {why}"
         remedy = "check certificate-authority and tls-server-name in the kubeconfig"
         return Failure("tls", False, cause, remedy)
     for alert, cause in _ALERTS:

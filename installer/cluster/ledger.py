@@ -138,18 +138,16 @@ def forget_component(cluster: Cluster, name: str) -> None:
     cluster.delete(Ref("v1", "ConfigMap", NAMESPACE, PREFIX + name))
 
 
-def ensure_home(cluster: Cluster) -> None:
-    """Create the namespace of ledger and lock where it is missing."""
-    if cluster.get(HOME) is None:
-        cluster.apply(_home(), force=True)
-
-
-def _home() -> Object:
-    return {
-        "apiVersion": "v1",
-        "kind": "Namespace",
-        "metadata": {"name": NAMESPACE, "labels": _LABELS},
-    }
+def create_home(cluster: Cluster) -> None:
+    """Create the namespace of ledger and lock."""
+    cluster.apply(
+        {
+            "apiVersion": "v1",
+            "kind": "Namespace",
+            "metadata": {"name": NAMESPACE, "labels": _LABELS},
+        },
+        force=True,
+    )
 
 
 def _selector() -> str:

@@ -7,6 +7,7 @@ not six.
 
 from __future__ import annotations
 
+import random
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -182,6 +183,7 @@ class Prover:
             if proof in ("strong", "weak"):
                 began = began if row else time.monotonic()
                 row += 1
+                pause = FIRST_PAUSE
                 if row >= IN_A_ROW and (proof == "strong" or time.monotonic() - began >= SETTLE):
                     return True
                 if proof == "weak":
@@ -195,7 +197,7 @@ class Prover:
             if proof == "unproven" or blocked >= _BLOCKED_TRIES:
                 return False
             self._report(self, "failing", failure)
-            self._stopped.wait(pause)
+            self._stopped.wait(pause * random.uniform(0.5, 1.0))  # not in step with what flaps
             pause = min(LAST_PAUSE, pause * 2)
         return False
 

@@ -102,9 +102,9 @@ class _Counter:
         self.total = 0
         self._guard = threading.Lock()
 
-    def add(self) -> None:
+    def add(self, number: int) -> None:
         with self._guard:
-            self.total += 1
+            self.total += number
 
 
 class Session:
@@ -164,8 +164,15 @@ class Session:
         """Send a call once and return the response with its body unread."""
         self.cancel.check()
         if call.counts:
-            self._sent.add()
-        return self._transport.send(call.method, call.target, call.body, call.headers, call.wait)
+            self._sent.add(1)
+        try:
+            return self._transport.send(
+                call.method, call.target, call.body, call.headers, call.wait
+            )
+        except self._transport.NOT_SENT:
+            if call.counts:
+                self._sent.add(-1)
+            raise
 
     def _attempt(self, call: Call) -> Answer | Failure:
         try:

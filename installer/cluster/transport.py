@@ -41,12 +41,17 @@ _KEEP_ALIVE = (socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
 class Transport:
     """A pool of connections to `access.server`; thread-safe. Raises urllib3's exceptions."""
 
+    NOT_SENT = (urllib3.exceptions.ConnectTimeoutError,)
+    """Raised when there is no connection: the server knows nothing of the request."""
+
     def __init__(self, access: Access, cancel: Cancel) -> None:
         parts = urlsplit(access.server)
         self._prefix = parts.path.rstrip("/")  # Rancher serves clusters below a path
         self._sockets = _Sockets(cancel)
         self._manager = _manager(access)
         self._pool = self._manager.connection_from_host(parts.hostname, parts.port, parts.scheme)
+        if self._pool.proxy is not None and parts.scheme == "http":
+            self._prefix = access.server  # without a tunnel a proxy needs the whole address
         kind = _SecureConnection if parts.scheme == "https" else _PlainConnection
         self._pool.ConnectionCls = type("Connection", (kind,), {"sockets": self._sockets})
         self._headers = urllib3.HTTPHeaderDict(
@@ -179,7 +184,7 @@ def _manager(access: Access) -> urllib3.PoolManager:
             urllib3.disable_warnings(urllib3.exceptions.InsecureRequestWarning)
         if access.server_name:
             options["server_hostname"] = access.server_name
-    proxy = access.proxy or _proxy_of_environment(access.server)
+    proxy = access.proxy or proxy_of_environment(access.server)
     if not proxy:
         return urllib3.PoolManager(**options)
     if not proxy.startswith(("http://", "https://")):
@@ -236,7 +241,7 @@ def _is_loopback(host: str) -> bool:
         return host == "localhost"
 
 
-def _proxy_of_environment(server: str) -> str:
+def proxy_of_environment(server: str) -> str:
     """The proxy that HTTPS_PROXY, HTTP_PROXY and NO_PROXY say, as kubectl reads them.
 
     That is: never for loopback addresses, and NO_PROXY may hold address ranges.

@@ -318,9 +318,8 @@ def _events(namespace: str) -> Topic:
 
 
 def belongs(ref: Ref, topic: Topic) -> bool:
-    """Whether a topic covers an object, at whatever version it is followed."""
-    group = topic.api_version.rpartition("/")[0]
-    same_kind = (ref.group, ref.kind) == (group, topic.kind)
+    """Whether a topic covers an object."""
+    same_kind = _topic_key(ref) == (topic.api_version, topic.kind)
     named = not topic.fields.startswith(_BY_NAME) or topic.fields == _BY_NAME + ref.name
     return same_kind and named and topic.namespace in ("", ref.namespace)
 

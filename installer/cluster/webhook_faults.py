@@ -46,41 +46,38 @@ class WebhookFault:
 
 @dataclass(frozen=True, slots=True)
 class _Rule:
-    pattern: re.Pattern[str]
+    pattern: str
     kind: str
     transient: bool
     cause: str
     remedy: str
 
 
-def _rule(pattern: str, kind: str, transient: bool, cause: str, remedy: str) -> _Rule:
-    return _Rule(re.compile(pattern), kind, transient, cause, remedy)
-
-
-# The first rule that is found in the text wins: the specific before the general.
+# The first rule that is found in the text wins: the specific before the general. Patterns are
+# compiled when first used.
 _RULES = (
-    _rule(
+    _Rule(
         r"no endpoints available for service",
         "webhook-no-endpoints",
         True,
         "{service} has no ready pod",
         _LOOK,
     ),
-    _rule(
+    _Rule(
         r'service "[^"]+" not found',
         "webhook-no-service",
         True,
         "{service} does not exist",
         "if nothing is going to create it, the webhook is a leftover: delete its configuration",
     ),
-    _rule(
+    _Rule(
         r"no service port \d+ found",
         "webhook-no-service",
         False,
         "{service} lacks the port that the webhook is called on",
         "give the Service that port, or correct the port in the webhook's configuration",
     ),
-    _rule(
+    _Rule(
         r"x509: certificate is valid for|x509: cannot validate certificate|"
         r"x509: certificate is not valid for any names",
         "webhook-x509",
@@ -88,21 +85,21 @@ _RULES = (
         "its certificate is made out to another name ({detail})",
         _CERTIFICATE,
     ),
-    _rule(
+    _Rule(
         r"x509: certificate relies on legacy Common Name",
         "webhook-x509",
         False,
         "its certificate names its Service only as Common Name, which is no longer accepted",
         _CERTIFICATE,
     ),
-    _rule(
+    _Rule(
         r"x509: certificate has expired or is not yet valid: .* is before",
         "webhook-x509",
         True,
         "its certificate is not valid yet: the clocks of the nodes differ ({detail})",
         "synchronise the clocks of the nodes",
     ),
-    _rule(
+    _Rule(
         r"x509: certificate has expired",
         "webhook-x509",
         False,
@@ -110,7 +107,7 @@ _RULES = (
         "have it issued again: delete its Secret and restart the pods of the webhook, then check "
         "that cert-manager, or whoever issues it, works",
     ),
-    _rule(
+    _Rule(
         r"x509: certificate signed by unknown authority",
         "webhook-x509",
         True,
@@ -119,42 +116,42 @@ _RULES = (
         "see whether cert-manager's cainjector, or the controller that fills it in, runs and gets "
         "its leader lease",
     ),
-    _rule(
+    _Rule(
         r"x509: ",
         "webhook-x509",
         True,
         "the API server refuses its certificate ({detail})",
         _CERTIFICATE,
     ),
-    _rule(
+    _Rule(
         r"tls: internal error|tls: unrecognized name",
         "webhook-x509",
         True,
         "it has no certificate to serve yet",
         _LOOK,
     ),
-    _rule(
+    _Rule(
         r"proxy error from .* while dialing",
         "webhook-refused",
         True,
         "the API server's egress proxy cannot reach it ({detail})",
         "see whether konnectivity, or the tunnel that your provider uses instead, is up",
     ),
-    _rule(
+    _Rule(
         r"connection refused",
         "webhook-refused",
         True,
         "nothing listens at {service} yet (connection refused)",
         _LOOK,
     ),
-    _rule(
+    _Rule(
         r"no route to host|network is unreachable",
         "webhook-refused",
         True,
         "the API server has no route to the pods of {service}",
         _FIREWALL,
     ),
-    _rule(
+    _Rule(
         r"connection reset by peer|\bEOF\b|broken pipe|client connection (?:force closed|lost)|"
         r"use of closed network connection|server closed idle connection",
         "webhook-reset",
@@ -162,7 +159,7 @@ _RULES = (
         "it closed the connection without an answer",
         _LOOK,
     ),
-    _rule(
+    _Rule(
         r"TLS handshake timeout|context deadline exceeded|i/o timeout|Client\.Timeout|"
         r"timeout awaiting response headers|request canceled|context canceled|"
         r"connection timed out",
@@ -171,14 +168,14 @@ _RULES = (
         "it did not answer in time ({detail})",
         _FIREWALL,
     ),
-    _rule(
+    _Rule(
         r"server gave HTTP response to HTTPS client",
         "webhook-bad-answer",
         False,
         "it speaks plain HTTP where HTTPS is expected",
         "correct targetPort of {service}",
     ),
-    _rule(
+    _Rule(
         r"^(?:Service Unavailable|Gateway Time-?out|Bad Gateway|Forbidden|"
         r"Proxy Authentication Required|Not Found|Method Not Allowed)$",
         "webhook-http",
@@ -186,7 +183,7 @@ _RULES = (
         "a proxy between the API server and the webhook refused the call ({detail})",
         _NO_PROXY,
     ),
-    _rule(
+    _Rule(
         r"RBAC: access denied",
         "webhook-http",
         False,
@@ -194,14 +191,14 @@ _RULES = (
         "let the API server through to the webhook's port, for example with an Istio "
         "AuthorizationPolicy, or keep the mesh out of that namespace",
     ),
-    _rule(
+    _Rule(
         r"the server could not find the requested resource",
         "webhook-http",
         True,
         "it answers 404: its pods do not know the path yet, or are of another version",
         _LOOK,
     ),
-    _rule(
+    _Rule(
         r"the server is currently unable to handle the request|an error on the server|"
         r"the server was unable to return a response|too many requests",
         "webhook-http",
@@ -209,7 +206,7 @@ _RULES = (
         "it answers with an error ({detail})",
         "read the log of its pods{command}",
     ),
-    _rule(
+    _Rule(
         r"couldn't get version/kind|json parse error|invalid character|response was absent|"
         r"expected webhook response|received invalid webhook response|"
         r"no kind \"[^\"]*\" is registered|response\.result\.status was|webhook returned response",
@@ -220,7 +217,7 @@ _RULES = (
         "configuration is for",
     ),
 )
-_UNKNOWN = _rule(
+_UNKNOWN = _Rule(
     r"", "webhook-http", True, "the call failed ({detail})", "read the log of its pods{command}"
 )
 
@@ -242,7 +239,7 @@ def webhook_fault(message: str) -> WebhookFault | None:
         group = conversion["group_version"].rpartition("/")[0]
         webhook = f"conversion of {conversion['kind']}.{group}"
         subject = f"the webhook for {webhook}"
-    rule = next((rule for rule in _RULES if rule.pattern.search(why)), _UNKNOWN)
+    rule = next((rule for rule in _RULES if re.search(rule.pattern, why)), _UNKNOWN)
     place = service["namespace"] if service else ""
     words = {
         "service": f"Service {place}/{service['name']}" if service else "its Service",

@@ -176,7 +176,7 @@ class _Answering:
             self._apply_object(message.ref, message.fact)
         else:
             for ref in [*self.webhook_refs, *self.crd_refs]:
-                if belongs(ref, message.topic):
+                if belongs(replace(ref, api_version=message.topic.api_version), message.topic):
                     found = [f for r, f in message.facts.items() if r.name == ref.name]
                     self._apply_object(ref, found[0] if found else None)
 

@@ -17,9 +17,12 @@ SCHEMA: dict[str, tuple[str, dict[str, str]]] = {
         {
             "command": "string: install, uninstall, …",
             "release": "string: release name, empty when the command has none",
-            "run": "string: identifier of this run, as in the ledger",
             "cluster": "object: context, server, version (strings), nodes (number)",
         },
+    ),
+    "recorded": (
+        "the lock is held, and the run is about to write",
+        {"run": "string: identifier of this run, as in the ledger"},
     ),
     "resuming": (
         "an earlier run of the same release did not end; this one continues it",

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from installer.cluster import ledger as ledgers
 from installer.cluster import lock as locks
 from installer.cluster.client import Cluster
+from installer.cluster.deletion import wait_gone
 from installer.cluster.ledger import ComponentRecord, Ledger, Run
 from installer.core.cancel import Cancel
 from installer.core.errors import ExitCode, InstallerError, Interrupted
@@ -17,11 +18,11 @@ from installer.core.objects import Ref
 from installer.operations.engine import Engine, Tally
 from installer.operations.external import check_external
 from installer.operations.gates import await_health
-from installer.operations.prepare import InstallOptions, Prepared, prepare
+from installer.operations.prepare import Choice, InstallOptions, Prepared, choose, prepare
 from installer.operations.runs import begin_run, end_run
 from installer.plan.stages import STAGES
 
-__all__ = ["InstallOptions", "Outcome", "Prepared", "execute", "prepare"]
+__all__ = ["Choice", "InstallOptions", "Outcome", "Prepared", "choose", "execute", "prepare"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,11 +74,12 @@ def execute(
         tally = Tally(unchanged=prepared.objects)
         return Outcome.of("unchanged", tally, cluster, started)
     run = begin_run("install", prepared.release.name)
-    ledgers.ensure_home(cluster)
+    _ensure_home(cluster, prepared, cancel)
     with locks.held(cluster, run=run.id, command="install", emit=emit, cancel=cancel) as lock:
         now = ledgers.read(cluster)
         if now != prepared.ledger and refresh is not None:
             prepared = refresh()
+        emit(Event("recorded", {"run": run.id}))
         _tell_resumption(prepared, emit)
         ledger = _opened(prepared, run)
         ledgers.write_stack(cluster, ledger)
@@ -90,6 +92,16 @@ def execute(
             raise
         ledgers.write_stack(cluster, _closed(ledger, run))
     return Outcome.of("done", engine.tally, cluster, started)
+
+
+def _ensure_home(cluster: Cluster, prepared: Prepared, cancel: Cancel) -> None:
+    """Create the namespace of ledger and lock; one that an uninstall is removing goes first."""
+    home = cluster.get(ledgers.HOME)
+    if home is not None and home["metadata"].get("deletionTimestamp"):
+        wait_gone(cluster, [ledgers.HOME], deadline=prepared.options.timeout, cancel=cancel)
+        home = None
+    if home is None:
+        ledgers.create_home(cluster)
 
 
 def _opened(prepared: Prepared, run: Run) -> Ledger:

@@ -13,7 +13,7 @@ from pathlib import Path
 from installer.catalog.load import load
 from installer.catalog.manifests import load_objects
 from installer.catalog.model import Catalog, Component, Release
-from installer.catalog.resolve import components_of, find_release, fits
+from installer.catalog.resolve import components_of, find_release, fits, nearest_fit
 from installer.catalog.sources import SourceOptions
 from installer.cluster import ledger as ledgers
 from installer.cluster.client import Cluster, Identity
@@ -96,21 +96,38 @@ class Prepared:
         return self.recorded and not self.prune and not any(i.changes for i in self.planned)
 
 
-def prepare(cluster: Cluster, options: InstallOptions, emit: Emit, cancel: Cancel) -> Prepared:
-    """Decide an install.
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """A request that makes sense by itself, before any cluster was asked."""
 
-    Raises UsageError (unknown release), InvalidInput (settings), ChecksFailed (Kubernetes out of
-    range, another release installed, a source that cannot be had).
-    """
+    options: InstallOptions
+    catalog: Catalog
+    release: Release
+    components: Sequence[Component]
+
+
+def choose(options: InstallOptions) -> Choice:
+    """Look the release up. Raises UsageError when it is unknown, InvalidInput for the catalog and
+    for settings that name no component of it."""
     catalog = load(options.catalog)
     release = find_release(catalog, options.release)
     components = components_of(catalog, release)
+    options.settings.check_components([component.name for component in components])
+    return Choice(options, catalog, release, components)
+
+
+def prepare(cluster: Cluster, choice: Choice, emit: Emit, cancel: Cancel) -> Prepared:
+    """Decide an install.
+
+    Raises InvalidInput (settings), ChecksFailed (Kubernetes out of range, another release
+    installed, a source that cannot be had).
+    """
+    options, release, components = choice.options, choice.release, choice.components
     identity = cluster.identity()
-    check_kubernetes(catalog, release, identity)
+    check_kubernetes(choice.catalog, release, identity)
     ledger = ledgers.read(cluster)
     check_installed(ledger, release)
     settings = options.settings
-    settings.check_components([component.name for component in components])
     external = [c for c in components if c.name in settings.external]
     ours = [c for c in components if c.name not in settings.external]
 
@@ -132,13 +149,16 @@ def prepare(cluster: Cluster, options: InstallOptions, emit: Emit, cancel: Cance
 def check_kubernetes(catalog: Catalog, release: Release, identity: Identity) -> None:
     """Raise ChecksFailed when this Kubernetes is outside the release's range."""
     reasons = fits(catalog, release, identity.version)
-    if reasons:
-        raise ChecksFailed(
-            f"{release.name} does not run on Kubernetes {identity.git_version}: "
-            + "; ".join(str(reason) for reason in reasons),
-            kind="kubernetes-version",
-            object=identity.server,
-        )
+    if not reasons:
+        return
+    other = nearest_fit(catalog, release, identity.version)
+    raise ChecksFailed(
+        f"{release.name} does not run on Kubernetes {identity.git_version}: "
+        + "; ".join(str(reason) for reason in reasons),
+        kind="kubernetes-version",
+        object=identity.server,
+        remedy=f"{other.name} is the nearest release that runs here" if other else "",
+    )
 
 
 def check_installed(ledger: Ledger, release: Release) -> None:

@@ -142,8 +142,10 @@ def execute_uninstall(
     with locks.held(cluster, run=run.id, command="uninstall", emit=emit, cancel=cancel) as lock:
         ledger = replace(prepared.ledger, state="uninstalling", runs=(*prepared.ledger.runs, run))
         ledgers.write_stack(cluster, ledger)
+        emit(Event("recorded", {"run": run.id}))
+        removal = _Removal(cluster, prepared, tally, lock, emit, cancel)
         try:
-            left = _Removal(cluster, prepared, tally, lock, emit, cancel).run()
+            left = removal.run()
         except BaseException as error:
             _close_failed(cluster, ledger, run, error)
             raise
@@ -156,7 +158,7 @@ def execute_uninstall(
                 ledgers.forget_component(cluster, name)
             cluster.delete(Ref("v1", "ConfigMap", ledgers.NAMESPACE, ledgers.STACK))
     if not left:
-        cluster.delete(ledgers.HOME)
+        removal.remove_home()
     outcome = Outcome.of("failed" if left else "done", tally, cluster, started)
     return replace(outcome, exit_code=ExitCode.FAILED if left else ExitCode.DONE), left
 
@@ -209,6 +211,11 @@ class _Removal:
         self._group("run-time", made_at_run_time(self._cluster, self._prepared.ledger))
         kept = self._namespaces(namespaces)
         return [*kept, *self._still_there()]
+
+    def remove_home(self) -> None:
+        """Remove the namespace of ledger and lock, once both are gone."""
+        self._cluster.delete(ledgers.HOME)
+        self._wait("namespaces", [ledgers.HOME])
 
     def _group(self, stage: str, refs: Sequence[Ref], propagation: str = "Background") -> None:
         if not refs:

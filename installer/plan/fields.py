@@ -46,14 +46,15 @@ def _laid_over(one: Fields, other: Fields) -> Fields:
     return both
 
 
-def project(obj: Mapping[str, Any], fields: Fields) -> Object:
+def project(obj: Mapping[str, Any], fields: Fields | None) -> Object:
     """The part of an object that these fields cover, with apiVersion, kind and name.
 
-    What is owned but no longer there is left out. Elements of keyed lists and of sets come in
-    the order of the live list, so that the result tells a changed order.
+    Without fields that is all: an object applied with nothing but its name (a Namespace, an empty
+    Secret) gets no entry in managedFields. What is owned but no longer there is left out. Elements
+    of keyed lists and of sets come in the order of the live list, so that the result tells a
+    changed order.
     """
-    part = _project(obj, fields)
-    shown: Object = part if isinstance(part, dict) else {}
+    shown: Object = _project(obj, fields) if fields else {}
     shown["apiVersion"], shown["kind"] = obj.get("apiVersion"), obj.get("kind")
     metadata = shown.setdefault("metadata", {})
     for key in ("name", "namespace"):
@@ -127,8 +128,10 @@ def takeover(
 
     Their `Update` entries are laid over our `Apply` entry and removed, and kubectl's annotation
     with them. It fails unless the object is still at the version it was read at. None when there
-    is nothing to take over.
+    is nothing to take over: without that annotation kubectl's client-side apply was not here.
     """
+    if _LAST_APPLIED not in dig(obj, "metadata", "annotations", default={}):
+        return None
     entries: list[dict[str, Any]] = dig(obj, "metadata", "managedFields", default=[])
     taken = [entry for entry in entries if _is_leftover(entry, leftovers)]
     if not taken:
@@ -154,10 +157,8 @@ def takeover(
             "value": dig(obj, "metadata", "resourceVersion"),
         },
     ]
-    if _LAST_APPLIED in dig(obj, "metadata", "annotations", default={}):
-        path = "/metadata/annotations/" + _LAST_APPLIED.replace("/", "~1")
-        patch.append({"op": "remove", "path": path})
-    return patch
+    path = "/metadata/annotations/" + _LAST_APPLIED.replace("/", "~1")
+    return [*patch, {"op": "remove", "path": path}]
 
 
 def _is_leftover(entry: Mapping[str, Any], leftovers: Collection[str]) -> bool:

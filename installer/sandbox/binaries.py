@@ -15,6 +15,7 @@ was looked at and why it did not do.
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import os
 import re
@@ -200,7 +201,7 @@ class _Search:
             )
         except go_build.BuildFailed as error:
             raise Unfit(f"build: {error}") from error
-        self._obtained(name, "go build of k8s.io/kubernetes", "network", path, begun)
+        self._obtained(name, go_build.MODULES[name], "network", path, begun)
         return self._fit(path, name)
 
     # Parts
@@ -238,7 +239,8 @@ class _Search:
         return Unfit(reason)
 
     def _tell(self, name: str, state: str, reason: str) -> None:
-        pending = [{"object": f"{name} {self.kubernetes}", "state": state, "reason": reason}]
+        version = ETCD_VERSION if name == "etcd" else self.kubernetes
+        pending = [{"object": f"{name} {version}", "state": state, "reason": reason}]
         fields = {"component": "sandbox", "stage": "binaries", "for": pending}
         self.emit(Event("waiting", {**fields, "pending": 1, "total": len(COMPONENTS)}))
 
@@ -274,15 +276,7 @@ class _Versions:
 
     def _ask(self, path: Path) -> str:
         try:
-            answer = subprocess.run(
-                [str(path), "--version"],
-                capture_output=True,
-                text=True,
-                errors="replace",
-                timeout=60,
-                check=False,
-                stdin=subprocess.DEVNULL,
-            )
+            answer = _run(path)
         except (OSError, subprocess.TimeoutExpired) as error:
             raise Unfit(f"{path} does not run: {error}") from error
         match = _REPORTED.search(answer.stdout)
@@ -298,3 +292,24 @@ class _Versions:
             self._path.parent.mkdir(parents=True, exist_ok=True)
             temporary.write_text(json.dumps(self._known), encoding="utf-8")
             temporary.replace(self._path)
+
+
+def _run(path: Path) -> subprocess.CompletedProcess[str]:
+    for attempt in range(50):
+        try:
+            return subprocess.run(
+                [str(path), "--version"],
+                capture_output=True,
+                text=True,
+                errors="replace",
+                timeout=60,
+                check=False,
+                stdin=subprocess.DEVNULL,
+            )
+        except OSError as error:
+            # A file just written is busy while a process that another thread is starting has not
+            # yet closed its copy of the handle.
+            if error.errno != errno.ETXTBSY or attempt == 49:
+                raise
+            time.sleep(0.02)
+    raise AssertionError("unreachable")

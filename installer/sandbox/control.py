@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import logging
 import os
 import queue
 import socket
@@ -21,6 +22,8 @@ from typing import Any
 from installer.core.errors import InstallerError
 
 SOCKET = "control.sock"
+
+_LOG = logging.getLogger("control")
 
 
 @dataclass(slots=True)
@@ -37,9 +40,9 @@ class Request:
         except InstallerError as error:
             self.answers.put({"error": error.to_dict()})
         except Exception as error:
+            _LOG.exception("a request failed")
             told = InstallerError(f"{type(error).__name__}: {error}", kind="bug")
             self.answers.put({"error": told.to_dict()})
-            raise
 
 
 class ControlServer:

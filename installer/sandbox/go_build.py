@@ -21,6 +21,11 @@ from installer.core.cancel import Cancel
 from installer.sandbox.download import ETCD_VERSION
 
 PINNED = "1.34.4"
+MODULES = {
+    "etcd": f"go.etcd.io/etcd/server/v3@v{ETCD_VERSION}",
+    "kube-apiserver": f"k8s.io/kubernetes@v{PINNED}",
+    "kube-controller-manager": f"k8s.io/kubernetes@v{PINNED}",
+}
 OLDEST_GO = (1, 24)
 
 _VERSION_PACKAGES = ("k8s.io/component-base/version", "k8s.io/client-go/pkg/version")

@@ -19,7 +19,7 @@ from installer.core.cancel import Cancel
 from installer.core.errors import InstallerError, UsageError
 from installer.core.events import Emit, Event, silent
 from installer.sandbox import binaries, configuration, control, launch, script
-from installer.sandbox.options import SandboxInfo, SandboxOptions
+from installer.sandbox.options import SandboxInfo, SandboxOptions, check_name
 from installer.sandbox.state import (
     COMPONENTS,
     Record,
@@ -59,7 +59,7 @@ def up(options: SandboxOptions, emit: Emit = silent, cancel: Cancel | None = Non
         if running is not None:
             _refuse_other(running, options, version)
             _start_missing(running)
-            return _info(directory, running)
+            return _info(directory, directory.read() or running)
         _clear(directory, emit)
         try:
             return _start(directory, options, version, emit, cancel)
@@ -70,6 +70,7 @@ def up(options: SandboxOptions, emit: Emit = silent, cancel: Cancel | None = Non
 
 def down(name: str = "default", cancel: Cancel | None = None) -> bool:
     """Stop a sandbox and delete its files; False when there was none. An audit log stays."""
+    check_name(name)
     directory = StateDirectory.named(name)
     if not directory.path.is_dir():
         return False
@@ -198,14 +199,16 @@ def _remove(directory: StateDirectory) -> None:
 def _start(
     directory: StateDirectory, options: SandboxOptions, version: str, emit: Emit, cancel: Cancel
 ) -> SandboxInfo:
+    given = _check_files(options)
     wanted = binaries.BinaryOptions(options.control_plane, options.download, options.build)
     found = binaries.find(version, wanted, emit, cancel)
     begun = time.monotonic()
     emit(Event("stage_started", {**launch.STAGE, "objects": len(COMPONENTS)}))
-    _prepare_files(directory, options)
     for attempt in range(_PORT_ATTEMPTS):
         record = _new_record(directory, options, version, found)
         directory.write(record)
+        if given is not None:
+            script.write(directory.script, given)
         configuration.write(directory, record)
         try:
             launch.run(directory, record, emit, cancel)
@@ -215,17 +218,15 @@ def _start(
             if attempt + 1 == _PORT_ATTEMPTS or _PORT_TAKEN not in error.message:
                 raise
             directory.clear()
-            _prepare_files(directory, options)
     seconds = round(time.monotonic() - begun, 3)
     timing = {"seconds": seconds, "apply_seconds": 0.0, "wait_seconds": seconds}
     emit(Event("stage_finished", {**launch.STAGE, **timing}))
     return _info(directory, directory.update(), started=True)
 
 
-def _prepare_files(directory: StateDirectory, options: SandboxOptions) -> None:
-    """Check and copy what the user gave."""
-    if options.script is not None:
-        script.write(directory.script, script.read(options.script))
+def _check_files(options: SandboxOptions) -> script.Script | None:
+    """Read and try what the user gave, before anything starts."""
+    given = None if options.script is None else script.read(options.script)
     if options.audit_log is not None:
         try:
             options.audit_log.open("ab").close()
@@ -235,6 +236,7 @@ def _prepare_files(directory: StateDirectory, options: SandboxOptions) -> None:
                 kind="audit-log",
                 object=str(options.audit_log),
             ) from error
+    return given
 
 
 def _new_record(
@@ -266,6 +268,7 @@ def _free_ports(count: int) -> list[int]:
 
 
 def _ask(name: str, action: str, component: str, timeout: float, **more: float) -> None:
+    check_name(name)
     record = StateDirectory.named(name).read()
     if record is None:
         raise UsageError(f"there is no sandbox {name}", kind="no-sandbox", object=name)

@@ -17,6 +17,16 @@ OLDEST_KUBERNETES = KubernetesVersion(1, 20)
 _NAME = re.compile(r"^[a-z0-9]([a-z0-9-]{0,38}[a-z0-9])?$")
 
 
+def check_name(name: str) -> None:
+    """Refuse what cannot be a sandbox's name, and so a directory's, with a UsageError."""
+    if not _NAME.match(name):
+        raise UsageError(
+            f"{name!r} cannot be a sandbox's name: lower-case letters, digits and dashes, "
+            "at most 40, beginning and ending with a letter or digit",
+            kind="invalid-name",
+        )
+
+
 @dataclass(frozen=True, slots=True)
 class SandboxOptions:
     """What `sandbox up` asks for.
@@ -51,12 +61,7 @@ class SandboxOptions:
 
     def check(self) -> KubernetesVersion:
         """Refuse what cannot work with a UsageError; returns the version asked for."""
-        if not _NAME.match(self.name):
-            raise UsageError(
-                f"{self.name!r} cannot be a sandbox's name: lower-case letters, digits and dashes, "
-                "at most 40, beginning and ending with a letter or digit",
-                kind="invalid-name",
-            )
+        check_name(self.name)
         if not 1 <= self.nodes <= 100:
             raise UsageError(
                 f"a sandbox has 1 to 100 nodes, not {self.nodes}", kind="invalid-nodes"

@@ -21,23 +21,20 @@ class Damaged(Exception):
 def xz(packed: Path, cache: Path, cancel: Cancel) -> tuple[Path, bool]:
     """The unpacked, executable file, and whether it was unpacked just now.
 
-    It lies in `<cache>/<SHA-256 of the packed file>/<name>`; a note beside it with the packed
-    file's path, size and time spares hashing it again, and with the unpacked size an incomplete
-    file is noticed.
+    It lies in `<cache>/<SHA-256 of the packed file>/<name>`, its size beside it in `<name>.size`,
+    so that a file cut off later is noticed. A note with the packed file's size and time spares
+    hashing that one again.
     """
     try:
         status = packed.stat()
         stamp = [status.st_size, status.st_mtime_ns]
         notes = cache / f"{hashlib.sha256(os.fsencode(packed)).hexdigest()[:16]}.json"
-        if known := _known(notes, stamp):
-            return known, False
-        digest = _digest(packed, cancel)
+        digest = _known(notes, stamp) or _digest(packed, cancel)
         target = cache / digest / packed.stem
-        fresh = not target.is_file()
+        fresh = not _whole(target)
         if fresh:
             _unpack(packed, target, cancel)
-        note = {"stamp": stamp, "target": str(target), "size": target.stat().st_size}
-        _replace(notes, json.dumps(note).encode())
+        _replace(notes, json.dumps({"stamp": stamp, "digest": digest}).encode())
         return target, fresh
     except (lzma.LZMAError, EOFError) as error:
         raise Damaged(f"{packed} is damaged: {error}") from error
@@ -45,15 +42,24 @@ def xz(packed: Path, cache: Path, cancel: Cancel) -> tuple[Path, bool]:
         raise Damaged(f"{packed} cannot be unpacked: {error}") from error
 
 
-def _known(notes: Path, stamp: list[int]) -> Path | None:
+def _known(notes: Path, stamp: list[int]) -> str:
+    """The digest of a packed file that has not changed since it was noted; empty otherwise."""
     try:
         note = json.loads(notes.read_bytes())
-        target = Path(note["target"])
-        if note["stamp"] == stamp and target.stat().st_size == note["size"]:
-            return target
+        return str(note["digest"]) if note["stamp"] == stamp else ""
     except (OSError, ValueError, KeyError, TypeError):
-        pass
-    return None
+        return ""
+
+
+def _whole(target: Path) -> bool:
+    try:
+        return str(target.stat().st_size) == _size_of(target).read_text(encoding="ascii")
+    except OSError:
+        return False
+
+
+def _size_of(target: Path) -> Path:
+    return target.with_name(f"{target.name}.size")
 
 
 def _digest(path: Path, cancel: Cancel) -> str:
@@ -74,6 +80,7 @@ def _unpack(packed: Path, target: Path, cancel: Cancel) -> None:
                 cancel.check()
                 stream.write(chunk)
         Path(name).chmod(0o755)
+        _replace(_size_of(target), str(Path(name).stat().st_size).encode())
         Path(name).replace(target)
     except BaseException:
         Path(name).unlink(missing_ok=True)

@@ -12,6 +12,7 @@ import os
 import platform
 import tarfile
 import threading
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -296,6 +297,17 @@ def test_a_generator_that_hangs_is_ended_with_its_children(
     ended.join()
     assert "did not end within 0.3 s" in error.message
     assert setting.left() == []
+
+
+@only_where_it_runs
+def test_what_a_killed_run_left_is_swept_a_day_later(setting: Setting) -> None:
+    for name, age in (("render-old", 90_000), ("render-young", 60)):
+        folder = setting.folder / "cache" / name
+        folder.mkdir(parents=True)
+        (folder / "istioctl").write_text("x")
+        os.utime(folder, (time.time() - age,) * 2)
+    setting.objects(setting.source(archive(ONE)))
+    assert setting.left() == ["render-young"]
 
 
 @only_where_it_runs

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import copy
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from installer.core.errors import InvalidInput
 from installer.core.objects import Object
@@ -308,3 +310,22 @@ def test_all_misfits_of_a_component_are_told_at_once() -> None:
     body = "gateway: {nodePorts: {x: 1}}\nlabels: {app: mine}\n"
 
     assert len(refused(body, gateway())) == 2
+
+
+def test_the_documented_example_fits_the_real_manifests(shared: Path) -> None:
+    page = (Path(__file__).resolve().parents[2] / "docs" / "settings.md").read_text("utf-8")
+    chosen = parse([("settings.md", page.split("```yaml\n")[1].split("```")[0])])
+    raw = "raw.githubusercontent.com"
+    serving = "knative/operator/v0.18.0/cmd/operator/kodata/knative-serving/0.18.0"
+    files = {
+        "istio": "rendered/istio/1.6.2/kfserving-quick-install.yaml",
+        "knative-serving": f"{raw}/{serving}/2-serving-core.yaml",
+        "kfserving": f"{raw}/kserve/kserve/v0.5.1/install/v0.5.1/kfserving.yaml",
+    }
+    matched: set[int] = set()
+
+    for component, file in files.items():
+        text = (shared / "upstream" / file).read_bytes()
+        chosen.apply(component, [o for o in yaml.load_all(text, yaml.CSafeLoader) if o], matched)
+
+    assert chosen.unmatched(matched) == []

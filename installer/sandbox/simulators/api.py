@@ -24,6 +24,7 @@ import yaml
 from installer.core.objects import Object
 
 MERGE = "application/merge-patch+json"
+JSON_PATCH = "application/json-patch+json"
 STRATEGIC = "application/strategic-merge-patch+json"
 _METADATA = "application/json;as=PartialObjectMetadata{list};v=v1;g=meta.k8s.io"
 _AGENT = "kserve-installer-sandbox-simulator"
@@ -40,6 +41,10 @@ class Refused(Exception):
 
 class Unreachable(Exception):
     """No answer: refused, reset or timed out. The request may or may not have counted."""
+
+
+Fields = Mapping[str, Any]
+"""Values by JSON pointer."""
 
 
 def path_of(api_version: str, plural: str, namespace: str = "", name: str = "") -> str:
@@ -135,6 +140,29 @@ class Api:
         done: Object = self.request(
             "PATCH", path, body=body, manager=manager, content_type=content_type
         )
+        return done
+
+    def patch_if(self, path: str, tests: Fields, adds: Fields, manager: str) -> Object | None:
+        """Set fields where others hold given values; None when they do not or are absent.
+
+        Both map JSON pointers to values. Of the answer only the metadata is asked for: this is
+        for objects so large that every reading of them costs.
+        """
+        body = [{"op": "test", "path": path, "value": value} for path, value in tests.items()]
+        body += [{"op": "add", "path": path, "value": value} for path, value in adds.items()]
+        try:
+            done: Object = self.request(
+                "PATCH",
+                path,
+                body=body,
+                manager=manager,
+                content_type=JSON_PATCH,
+                accept=accepted(True, of_list=False),
+            )
+        except Refused as error:
+            if error.code in (400, 422):
+                return None
+            raise
         return done
 
     def replace(self, path: str, body: Object, manager: str) -> Object:

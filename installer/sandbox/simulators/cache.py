@@ -28,7 +28,7 @@ class Cache:
     """All objects of one kind in the cluster, by (namespace, name).
 
     metadata_only: keep only metadata (large kinds of which nothing else is needed).
-    others: paths of the same kind at other versions, tried in order while `path` is not served.
+    others: paths of the same kind at other versions, for servers that do not serve the first.
     A kind that the server does not serve (yet) is an empty cache; `poke` makes it look again.
     """
 
@@ -109,10 +109,6 @@ class Cache:
                 version = ""
 
     def _absent(self) -> str:
-        following = self._paths.index(self.path) + 1
-        self.path = self._paths[following % len(self._paths)]
-        if following < len(self._paths):
-            return ""
         for obj in self.all():
             self._tell("deleted", obj)
         self.synced.set()
@@ -124,7 +120,16 @@ class Cache:
         if not self._stopped.is_set():
             self._poked.clear()
 
+    def _choose(self) -> None:
+        """Take the first version that is served."""
+        group = self.path.rsplit("/", 2)[0]
+        versions = [v["version"] for v in self._api.request("GET", group)["versions"]]
+        served = [path for path in self._paths if path.split("/")[3] in versions]
+        self.path = served[0] if served else self._paths[0]
+
     def _list(self) -> str:
+        if len(self._paths) > 1:
+            self._choose()
         answer = self._api.request(
             "GET", self.path, accept=accepted(self._metadata_only, of_list=True)
         )

@@ -28,7 +28,7 @@ from installer.sandbox.simulators.certificates import (
 )
 from installer.sandbox.simulators.events import Events
 from installer.sandbox.simulators.identity import dynamic_secret, encoded, secret_data
-from installer.sandbox.simulators.world import World, now, seconds_since
+from installer.sandbox.simulators.world import World, now, ran
 
 GROUP = "cert-manager.io"
 VERSIONS = (f"{GROUP}/v1", f"{GROUP}/v1alpha2")
@@ -65,7 +65,7 @@ class CertManagerWebhook:
 
     def _reconcile(self) -> float | None:
         for pod in self._world.running(roles.CERT_MANAGER_WEBHOOK):
-            waited = seconds_since(dig(pod, "status", "startTime", default=""))
+            waited = ran(pod)
             if waited < self._world.delay(WEBHOOK_SECRET_AFTER):
                 return self._world.delay(WEBHOOK_SECRET_AFTER) - waited
             namespace, name = dynamic_secret(pod)
@@ -110,7 +110,7 @@ class CertManager:
         pods = self._world.running(roles.CERT_MANAGER)
         if not pods:
             return None
-        waited = seconds_since(dig(pods[0], "status", "startTime", default=""))
+        waited = ran(pods[0])
         if waited < self._world.delay(LEADER):
             return self._world.delay(LEADER) - waited
         self._version = roles.image_version(pods[0], "cert-manager-controller")

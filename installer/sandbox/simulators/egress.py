@@ -30,7 +30,7 @@ from installer.sandbox.simulators.certificates import (
 )
 from installer.sandbox.simulators.faults import Faults
 from installer.sandbox.simulators.identity import Identities, service_names
-from installer.sandbox.simulators.world import World, container_statuses, seconds_since
+from installer.sandbox.simulators.world import World, ran
 
 log = logging.getLogger(__name__)
 
@@ -185,11 +185,7 @@ class Egress:
             c.get("readinessProbe") for c in target.pod["spec"]["containers"]
         ):
             return True
-        started = [
-            dig(s, "state", "running", "startedAt", default="")
-            for s in container_statuses(target.pod)
-        ]
-        return seconds_since(max(started, default="")) >= LISTENS_AFTER
+        return ran(target.pod) >= LISTENS_AFTER
 
     def _plain(self, target: Target) -> bool:
         declared, probed = _ports(target.pod)

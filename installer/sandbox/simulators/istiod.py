@@ -11,10 +11,10 @@ import copy
 
 from installer.core.objects import Object, dig
 from installer.sandbox.simulators import roles
-from installer.sandbox.simulators.api import MERGE, path_of
+from installer.sandbox.simulators.api import MERGE, Refused, path_of
 from installer.sandbox.simulators.certificates import Keys, authority
 from installer.sandbox.simulators.identity import encoded, secret_data
-from installer.sandbox.simulators.world import CONFIGURATIONS, World, seconds_since
+from installer.sandbox.simulators.world import CONFIGURATIONS, World, ran
 
 MANAGER = "pilot-discovery"
 SECRET = "istio-ca-secret"
@@ -40,8 +40,8 @@ class Istiod:
         if not pods:
             return None
         pod = pods[0]
-        ran = seconds_since(dig(pod, "status", "startTime", default=""))
-        left = {name: self._world.delay(after) - ran for name, after in _AFTER.items()}
+        age = ran(pod)
+        left = {name: self._world.delay(after) - age for name, after in _AFTER.items()}
         if left["secret"] <= 0:
             root = self._authority(pod["metadata"]["namespace"])
             self._spread(root)
@@ -91,9 +91,14 @@ class Istiod:
                 },
                 "data": {"root-cert.pem": text},
             }
-            if self._world.api.create(path_of("v1", "configmaps", name), body, MANAGER) is None:
-                path = path_of("v1", "configmaps", name, ROOT)
-                self._world.api.patch(path, {"data": body["data"]}, MANAGER, MERGE)
+            try:
+                if self._world.api.create(path_of("v1", "configmaps", name), body, MANAGER) is None:
+                    path = path_of("v1", "configmaps", name, ROOT)
+                    self._world.api.patch(path, {"data": body["data"]}, MANAGER, MERGE)
+            except Refused as error:
+                if error.code not in (403, 404):
+                    raise
+                continue  # the namespace is being deleted
             self._roots[name] = text
 
     def _fill(self, plural: str, configuration: Object, root: bytes) -> None:

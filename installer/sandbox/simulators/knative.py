@@ -11,7 +11,7 @@ import copy
 import re
 from typing import Any
 
-from installer.core.objects import Object, dig
+from installer.core.objects import Object
 from installer.sandbox.simulators import roles
 from installer.sandbox.simulators.api import MERGE, Refused, path_of
 from installer.sandbox.simulators.certificates import Keys, authority, issue
@@ -21,11 +21,12 @@ from installer.sandbox.simulators.identity import (
     secret_data,
     service_names,
 )
-from installer.sandbox.simulators.world import CONFIGURATIONS, World, seconds_since
+from installer.sandbox.simulators.world import CONFIGURATIONS, World, ran
 
 MANAGER = "webhook"
 CERTIFICATES_AFTER = 1.1
 CRDS = "customresourcedefinitions"
+CONVERSION = "/resource-conversion"
 
 GROUPS = (
     "autoscaling.internal.knative.dev",
@@ -62,7 +63,7 @@ class KnativeWebhooks:
     def _reconcile(self) -> float | None:
         again: list[float] = []
         for pod in self._world.running(roles.KNATIVE_WEBHOOK):
-            waited = seconds_since(dig(pod, "status", "startTime", default=""))
+            waited = ran(pod)
             if waited < self._world.delay(CERTIFICATES_AFTER):
                 again.append(self._world.delay(CERTIFICATES_AFTER) - waited)
                 continue
@@ -194,17 +195,15 @@ class KnativeWebhooks:
             if not name.endswith(".serving.knative.dev") or self._converted.get(name) == seen:
                 continue
             path = path_of("apiextensions.k8s.io/v1", CRDS, name=name)
-            conversion = dig(self._world.api.get(path), "spec", "conversion", default={})
-            config = dig(conversion, "webhook", "clientConfig", default={})
-            target = config.get("service") or {}
-            if (target.get("namespace"), target.get("name")) == (
-                metadata["namespace"],
-                metadata["name"],
-            ) and (config.get("caBundle"), target.get("path")) != (bundle, "/resource-conversion"):
-                change = {"caBundle": bundle, "service": {"path": "/resource-conversion"}}
-                patch = {"spec": {"conversion": {"webhook": {"clientConfig": change}}}}
-                done = self._world.api.patch(path, patch, MANAGER, MERGE)["metadata"]
-                seen = f"{done['uid']}/{done.get('generation')}/{bundle[-64:]}"
+            config = "/spec/conversion/webhook/clientConfig"
+            own = {
+                f"{config}/service/namespace": metadata["namespace"],
+                f"{config}/service/name": metadata["name"],
+            }
+            wanted = {f"{config}/caBundle": bundle, f"{config}/service/path": CONVERSION}
+            done = self._world.api.patch_if(path, own, wanted, MANAGER)
+            if done:
+                seen = f"{crd['metadata']['uid']}/{done['metadata']['generation']}/{bundle[-64:]}"
             self._converted[name] = seen
 
 

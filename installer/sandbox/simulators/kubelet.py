@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import itertools
 import threading
+import time
 from dataclasses import dataclass, field
 
 from installer.core.objects import Object, conditions, containers, dig
@@ -39,10 +40,11 @@ INSTANT_BACK_OFF = 1.0
 
 @dataclass(slots=True)
 class Life:
-    """One pod on its node. `told` are the events already reported."""
+    """One pod on its node. `told` are the events already reported, `due` when its stage is due."""
 
     run: PodRun
     stage: str = "mount"
+    due: float = 0.0
     told: set[str] = field(default_factory=set)
     rules: tuple[ImageRule | None, ...] = ()
 
@@ -99,9 +101,11 @@ class Kubelet:
         if life is None:
             life = self._lives[pod["metadata"]["uid"]] = self._begin(pod, node)
         self._follow_script(pod, life)
-        wait: float | None = 0.0
+        wait: float | None = max(0.0, life.due - time.monotonic())
         while wait == 0.0:
             wait = _STAGES[life.stage](self, pod, life)
+            # A change of the pod brings us here again at once: the wait must survive that.
+            life.due = time.monotonic() + (wait or 0.0)
         return wait
 
     def _bind(self, pod: Object) -> str:
@@ -145,6 +149,7 @@ class Kubelet:
         if rules == life.rules:
             return
         life.rules = rules
+        life.due = 0.0
         failing = any(rule and rule.fail for rule in rules)
         if life.stage not in ("mount", "pull", "start") and (failing or life.stage != "done"):
             life.stage = "pull"
@@ -271,6 +276,7 @@ class Kubelet:
             run.ready = True
         for name, run in life.run.containers.items():
             run.state = running(stamp)
+            self._tell(pod, life, "Normal", "Created", f"Created container {name}")
             self._tell(pod, life, "Normal", "Started", f"Started container {name}")
         rule = self._fails(life, "crash")
         if rule:
@@ -333,9 +339,11 @@ class Kubelet:
         if metadata["uid"] not in self._lives and not dig(pod, "spec", "nodeName"):
             return None
         life = self._lives.get(metadata["uid"])
-        if life and life.stage != "stopping" and not self._world.instant:
+        if life and life.stage != "stopping":
             life.stage = "stopping"
-            return STOP
+            life.due = time.monotonic() + self._world.delay(STOP)
+        if life and life.due > time.monotonic():
+            return life.due - time.monotonic()
         body = {
             "apiVersion": "v1",
             "kind": "DeleteOptions",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Hashable
+from collections.abc import Hashable
 from datetime import UTC, datetime
 
 from installer.core.objects import Object, dig
@@ -26,9 +26,9 @@ class World:
         self.context = context
         self.api = api
         self.script = ScriptFile(context.script)
-        self.work = Work(6)
+        self.work = Work(8)
         self._caches: dict[str, Cache] = {}
-        self._interested: list[tuple[str, Hashable, Job]] = []
+        self._interested: list[tuple[Hashable, Job]] = []
         self.namespaces = self.cache("v1", "namespaces")
         self.pods = self.cache("v1", "pods")
         self.secrets = self.cache("v1", "secrets")
@@ -70,26 +70,28 @@ class World:
         for cache in self._caches.values():
             cache.stop()
 
-    def reconcile(self, name: str, job: Job, *causes: Cache) -> None:
+    def reconcile(self, name: str, job: Job, *causes: Cache, part: str = "") -> None:
         """Run `job` as controller `name`: on every change of the caches and of the script.
 
-        Nothing runs while the script lists `name` as paused.
+        Nothing runs while the script lists `name` as paused. Parts of one controller run side by
+        side.
         """
+        key = (name, part)
 
         def unless_paused() -> float | None:
             return None if self.paused(name) else job()
 
         for cause in causes:
-            cause.subscribe(lambda _kind, _obj: self.work.add(name, unless_paused))
-        self._interested.append((name, name, unless_paused))
+            cause.subscribe(lambda _kind, _obj: self.work.add(key, unless_paused))
+        self._interested.append((key, unless_paused))
 
     def on_script(self, key: Hashable, job: Job) -> None:
         """Run `job` whenever the script changes."""
-        self._interested.append(("", key, job))
+        self._interested.append((key, job))
 
     def script_changed(self) -> None:
         """Let everything that depends on the script look again."""
-        for _, key, job in self._interested:
+        for key, job in self._interested:
             self.work.add(key, job)
 
     @property
@@ -166,6 +168,12 @@ def container_statuses(pod: Object) -> list[Object]:
     return found
 
 
+def ran(pod: Object) -> float:
+    """Seconds since the last of the pod's containers started."""
+    started = (dig(s, "state", "running", "startedAt", default="") for s in container_statuses(pod))
+    return seconds_since(max(started, default=""))
+
+
 def now() -> str:
     """The time as Kubernetes writes it."""
     return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
@@ -178,6 +186,3 @@ def seconds_since(stamp: str) -> float:
     except ValueError:
         return 0.0
     return max(0.0, time.time() - then.timestamp())
-
-
-Step = Callable[[], None]

@@ -1,0 +1,60 @@
+# Everything a user or a contributor runs. `make help` lists it.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+SHELL_SCRIPTS := $(wildcard tools/*.sh) .ci/run
+PYTHON_FILES := installer tests tools benchmarks
+
+.PHONY: help setup etcd demo test test-kill lint format format-check check docs bench clean
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+setup: $(READY) ## .venv with the command and the development tools
+
+$(READY): requirements-dev.txt pyproject.toml tools/setup.sh
+	@tools/setup.sh $(VENV)
+	@touch $@
+
+etcd:
+	@tools/etcd.sh
+
+demo: setup etcd ## a sandbox, an install on it, and once more
+	@tools/demo.sh
+
+test: setup etcd ## all tests but the long ones; ARGS="-k word" chooses
+	@$(BIN)/pytest -m "not kill" $(ARGS)
+
+test-kill: setup etcd ## SIGKILL at every event of an install; long
+	@$(BIN)/pytest -m kill $(ARGS)
+
+lint: setup ## style, types, import layers, generated documentation, shell syntax
+	@$(BIN)/ruff check $(PYTHON_FILES)
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+	@$(BIN)/python tools/generate_docs.py --check
+	@for script in $(SHELL_SCRIPTS); do bash -n "$$script"; done
+
+format: setup ## rewrite files in the project's format
+	@$(BIN)/ruff format $(PYTHON_FILES)
+
+format-check: setup
+	@$(BIN)/ruff format --check $(PYTHON_FILES)
+
+check: format-check lint test ## what a change must pass
+
+docs: setup ## write what documentation shows of the code
+	@$(BIN)/python tools/generate_docs.py
+
+bench: setup etcd ## measure against kubectl on the same sandbox
+	@$(BIN)/python benchmarks/run.py $(ARGS)
+
+clean: ## remove .venv, caches and what builds leave
+	@rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
+	@rm -rf ./*.egg-info

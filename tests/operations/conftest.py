@@ -1,0 +1,29 @@
+"""Sandboxes with the real command, and one that has KFServing 0.5.1 installed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from harness import RELEASE, Installer, MakePlace, Place, Stack
+
+
+@pytest.fixture(scope="session")
+def place(sandbox_factory: Any, shared: Path) -> MakePlace:
+    """place(kubernetes="1.20.2", **options): a sandbox that only the caller knows."""
+
+    def make(kubernetes: str = "1.20.2", **options: Any) -> Place:
+        info = sandbox_factory(kubernetes, fresh=True, **options)
+        return Place(info, Installer(info.kubeconfig, shared / "upstream"))
+
+    return make
+
+
+@pytest.fixture(scope="module")
+def stack(place: MakePlace) -> Stack:
+    """One sandbox per module with the reference release on it."""
+    made = place()
+    first = made.installer.run("install", RELEASE)
+    assert first.code == 0, first.stderr
+    return Stack(made.sandbox, made.installer, first)

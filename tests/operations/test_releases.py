@@ -1,0 +1,43 @@
+"""Each release on an API server it supports: converges, then nothing to write, then gone."""
+
+from __future__ import annotations
+
+import pytest
+from harness import MakePlace, applied_refs, audited_writes, counts, state_of
+
+from installer.cluster import ledger as ledgers
+from installer.cluster.readiness import readiness
+
+pytestmark = pytest.mark.cluster
+
+RELEASES = [
+    ("kfserving-0.5.0-rc0", "1.20.2"),
+    ("kfserving-0.6.1", "1.20.2"),
+    ("kserve-0.11.2", "1.25.3"),
+    ("kserve-0.20.0", "1.34.4"),
+]
+"""The reference release has its own modules."""
+
+
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize(("release", "kubernetes"), RELEASES)
+def test_a_release_converges_then_writes_nothing_then_leaves_nothing(
+    place: MakePlace, release: str, kubernetes: str
+) -> None:
+    there = place(kubernetes)
+    first = there.installer.run("install", release)
+    assert first.code == 0, first.finished.get("error") or first.stderr
+    cluster = there.cluster()
+    refs = applied_refs(first)
+    assert [str(ref) for ref in refs if not readiness(cluster.get(ref)).ready] == []
+
+    before = len(audited_writes(there.audit_log))
+    second = there.installer.run("install", release)
+    assert counts(second) == (0, 0, len(refs)), second.of("object")
+    assert second.finished["writes"] == 0
+    assert audited_writes(there.audit_log)[before:] == []
+
+    gone = there.installer.run("uninstall")
+    assert gone.code == 0, gone.finished.get("error") or gone.stderr
+    assert state_of(there.cluster(), refs) == {}
+    assert there.cluster().get(ledgers.HOME) is None

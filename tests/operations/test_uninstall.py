@@ -1,0 +1,138 @@
+"""`uninstall` on a real API server: what it refuses, what it leaves, what it explains."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from harness import RELEASE, MakePlace, Stack, applied_refs, audited_writes, state_of
+
+from installer.cluster import ledger as ledgers
+from installer.core.objects import Ref
+
+pytestmark = pytest.mark.cluster
+
+NAMESPACES = ("istio-system", "cert-manager", "knative-serving", "kfserving-system")
+
+
+def flowers() -> dict[str, Any]:
+    return {
+        "apiVersion": "serving.kubeflow.org/v1beta1",
+        "kind": "InferenceService",
+        "metadata": {"name": "flowers", "namespace": "default"},
+        "spec": {"predictor": {"tensorflow": {"storageUri": "gs://bucket/flowers"}}},
+    }
+
+
+def test_uninstall_refuses_while_an_inferenceservice_would_be_lost(stack: Stack) -> None:
+    cluster = stack.cluster()
+    cluster.create(flowers())
+    before = len(audited_writes(stack.audit_log))
+    refused = stack.installer.run("uninstall")
+    assert refused.code == 3
+    assert refused.finished["error"]["kind"] == "inferenceservices-exist"
+    assert "InferenceService default/flowers" in refused.finished["error"]["message"]
+    assert "--delete-inferenceservices" in refused.finished["error"]["remedy"]
+    assert audited_writes(stack.audit_log)[before:] == []
+
+
+def test_other_custom_resources_of_users_are_not_lost_silently_either(stack: Stack) -> None:
+    cluster = stack.cluster()
+    issuer = {
+        "apiVersion": "cert-manager.io/v1alpha2",
+        "kind": "Issuer",
+        "metadata": {"name": "mine", "namespace": "default"},
+        "spec": {"selfSigned": {}},
+    }
+    cluster.create(issuer)
+    refused = stack.installer.run("uninstall", "--delete-inferenceservices")
+    assert refused.code == 3
+    assert "Issuer default/mine" in refused.finished["error"]["message"]
+    assert cluster.delete(Ref("cert-manager.io/v1alpha2", "Issuer", "default", "mine"))
+
+
+def test_a_namespace_that_holds_something_of_others_is_kept_and_told(stack: Stack) -> None:
+    cluster = stack.cluster()
+    foreign = Ref("v1", "ConfigMap", "istio-system", "of-somebody")
+    cluster.create(
+        {
+            "apiVersion": "v1",
+            "kind": "ConfigMap",
+            "metadata": {"name": foreign.name, "namespace": foreign.namespace},
+        }
+    )
+    gone = stack.installer.run("uninstall", "--delete-inferenceservices")
+    assert gone.code == 1, gone.stderr
+    assert "ConfigMap istio-system/of-somebody" in gone.finished["error"]["message"]
+    cluster = stack.cluster()
+    assert cluster.get(foreign) is not None
+    left = set(state_of(cluster, applied_refs(stack.first)))
+    assert left == {Ref("v1", "Namespace", "", "istio-system")}
+
+    assert cluster.delete(foreign)
+    again = stack.installer.run("uninstall")
+    assert again.code == 0, again.finished.get("error") or again.stderr
+    cluster = stack.cluster()
+    assert state_of(cluster, applied_refs(stack.first)) == {}
+    assert cluster.get(ledgers.HOME) is None
+    roots = [
+        item["metadata"]["name"]
+        for item in cluster.list("v1", "ConfigMap").items
+        if item["metadata"]["name"] == "istio-ca-root-cert"
+    ]
+    assert roots == []
+
+
+def test_uninstalling_twice_writes_nothing(stack: Stack) -> None:
+    before = len(audited_writes(stack.audit_log))
+    again = stack.installer.run("uninstall")
+    assert (again.code, again.finished["outcome"]) == (0, "unchanged")
+    assert audited_writes(stack.audit_log)[before:] == []
+
+
+@pytest.mark.timeout(600)
+def test_a_namespace_that_was_there_before_us_stays(place: MakePlace) -> None:
+    there = place()
+    cluster = there.cluster()
+    before = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "cert-manager"}}
+    cluster.create(before)
+    assert there.installer.run("install", RELEASE).code == 0
+    gone = there.installer.run("uninstall")
+    assert gone.code == 0, gone.finished.get("error")
+    found = [name for name in NAMESPACES if cluster.get(Ref("v1", "Namespace", "", name))]
+    assert found == ["cert-manager"]
+
+
+def test_a_namespace_that_hangs_in_terminating_is_explained(stack: Stack) -> None:
+    """Runs last in this module: the stack is gone by now and comes back for it."""
+    assert stack.installer.run("install", RELEASE).code == 0
+    cluster = stack.cluster()
+    stuck = Ref("v1", "ConfigMap", "cert-manager", "cert-manager-stuck")
+    owner = cluster.get(Ref("v1", "ServiceAccount", "cert-manager", "cert-manager"))
+    assert owner is not None
+    cluster.create(
+        {
+            "apiVersion": "v1",
+            "kind": "ConfigMap",
+            "metadata": {
+                "name": stuck.name,
+                "namespace": stuck.namespace,
+                "finalizers": ["example.com/never"],
+                "ownerReferences": [
+                    {
+                        "apiVersion": "v1",
+                        "kind": "ServiceAccount",
+                        "name": "cert-manager",
+                        "uid": owner["metadata"]["uid"],
+                    }
+                ],
+            },
+        }
+    )
+    gone = stack.installer.run("uninstall", "--timeout", "40s")
+    assert gone.code == 4, gone.stderr
+    error = gone.finished["error"]
+    assert "Namespace cert-manager" in error["message"]
+    assert "example.com/never" in error["message"]
+    cluster.patch(stuck, [{"op": "remove", "path": "/metadata/finalizers"}], type="json")
+    assert stack.installer.run("uninstall").code == 0

@@ -1,0 +1,47 @@
+#!/usr/bin/env bash
+# The quick start: a sandbox, an install, the same install again, the status.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+. tools/beside.sh
+
+release=kfserving-0.5.1
+name=demo
+command=.venv/bin/kserve-installer
+
+show() {
+  printf '\n$ %s\n' "kserve-installer $*"
+  "$command" "$@"
+}
+
+stop() {
+  code=$?
+  if [ "$code" != 0 ]; then
+    echo "the demo stopped with exit code $code; taking the sandbox down" >&2
+    "$command" sandbox down --name "$name" || true
+  fi
+  exit "$code"
+}
+trap stop EXIT
+
+show sandbox up --name "$name" --kubernetes 1.20.2 "${control_plane[@]}"
+kubeconfig=$("$command" sandbox status -o json | .venv/bin/python -c '
+import json, sys
+print(next(s["kubeconfig"] for s in json.load(sys.stdin) if s["name"] == sys.argv[1]))' "$name")
+
+show install "$release" --kubeconfig "$kubeconfig" "${mirror[@]}" --yes
+echo
+echo "# once more: what is there already is not written again"
+show install "$release" --kubeconfig "$kubeconfig" "${mirror[@]}" --yes
+show status --kubeconfig "$kubeconfig"
+
+cat <<EOF
+
+The sandbox keeps running. Its API server, etcd and controller manager are real; nodes, pods,
+webhooks and models are simulated. To try next:
+
+  export PATH=$PWD/.venv/bin:\$PATH KUBECONFIG=$kubeconfig
+  kserve-installer status -o json
+  kserve-installer uninstall --dry-run
+  kubectl get pods --all-namespaces
+  kserve-installer sandbox down --name $name
+EOF
