@@ -66,6 +66,21 @@ def load_releases(directory: Path | None = None) -> Mapping[str, Release]:
     return {release.name: release for release in releases}
 
 
+def load_release(name: str, directory: Path | None = None) -> Catalog:
+    """Every release, but the components of this one only: what an install needs, quickly.
+
+    An unknown name gives a catalog without components. Raises InvalidInput with the problems of
+    the files read.
+    """
+    place = directory or PACKAGED
+    releases = load_releases(place)
+    read = Read(place)
+    for ref in releases[name].components if name in releases else ():
+        _read_all(read, f"components/{ref.name}/{ref.version}.yaml", Component, read.components)
+    _raise(place, read.problems)
+    return Catalog(releases, {(c.name, c.version): c for c in read.components.values()})
+
+
 def read_directory(directory: Path, *, components: bool = True) -> Read:
     """Parse every file of a catalog directory; nothing is raised, problems are collected."""
     read = Read(directory)

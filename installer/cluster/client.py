@@ -31,6 +31,7 @@ LAST_WORDS = 5.0
 WATCH_GRACE = 10.0
 """Seconds beyond a watch's own timeout after which its connection is taken for dead."""
 _APPLY = "application/apply-patch+yaml"
+_METADATA_ONLY = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
 _PATCHES = {
     "merge": "application/merge-patch+json",
     "json": "application/json-patch+json",
@@ -248,11 +249,18 @@ class Cluster:
         *,
         label_selector: str = "",
         field_selector: str = "",
+        metadata_only: bool = False,
     ) -> ObjectList:
-        """All objects of a kind, in one namespace or all, read in pages of one snapshot."""
+        """All objects of a kind, in one namespace or all, read in pages of one snapshot.
+
+        metadata_only: items have apiVersion, kind and metadata and nothing else.
+        """
         path = self.resource(api_version, kind).path(namespace)
+        accept = _METADATA_ONLY if metadata_only else ""
         items, version = watching.pages(
-            lambda query: self.request("GET", path, query=query, about=f"list of {kind}"),
+            lambda query: self.request(
+                "GET", path, query=query, accept=accept, about=f"list of {kind}"
+            ),
             _selecting(label_selector, field_selector),
         )
         for item in items:

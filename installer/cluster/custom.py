@@ -9,10 +9,10 @@ exist (Istio's configuration, serving runtimes).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Collection
 from dataclasses import dataclass
 
-from installer.cluster.readiness import READY, Readiness, Rule, failed, progressing, said
+from installer.cluster.verdicts import READY, Readiness, Rule, failed, progressing, said
 from installer.core.objects import Object, conditions, dig
 
 
@@ -111,7 +111,7 @@ _ROWS: dict[tuple[str, str], Rule] = {
 }
 
 
-def custom_rule(group: str, kind: str) -> Callable[[Object], Readiness]:
+def custom_rule(group: str, kind: str) -> Rule:
     """The rule for a kind that is not Kubernetes' own."""
     return _ROWS.get((group, kind), _unknown_kind)
 

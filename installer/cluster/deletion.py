@@ -73,6 +73,7 @@ def _wait_group(
             listed = cluster.list(*group)
             left = {dig(o, "metadata", "name"): o for o in listed.items}
             left = {name: obj for name, obj in left.items() if name in names}
+            _delete_again(cluster, left.values())
             _tell(left, len(names), ends, progress)
             if not left:
                 return
@@ -87,6 +88,8 @@ def _wait_group(
                     left.pop(name, None)
                 else:
                     left[name] = obj
+                if change == "ADDED":
+                    _delete_again(cluster, [obj])
                 _tell(left, len(names), ends, progress)
                 if not left:
                     return
@@ -96,6 +99,17 @@ def _wait_group(
             if not error.failure.transient and error.failure.kind != "gone":
                 raise
             cancel.sleep(0.2)
+
+
+def _delete_again(cluster: Cluster, objects: Iterable[Object]) -> None:
+    """Delete what is there and not being deleted: a controller has made it anew.
+
+    kube-controller-manager ≥ 1.22 applies the rules of an aggregated ClusterRole, which creates
+    the role again when it goes while one that it aggregates goes too.
+    """
+    for obj in objects:
+        if not dig(obj, "metadata", "deletionTimestamp"):
+            cluster.delete(ref_of(obj))
 
 
 def _tell(left: Mapping[str, Object], total: int, ends: float, progress: Remaining) -> None:

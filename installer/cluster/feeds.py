@@ -23,8 +23,8 @@ T = TypeVar("T")
 WATCH_SECONDS = 30.0
 """How long one watch request lasts: also how long an abandoned one can linger."""
 _PAGE = 500
-# KServe's definitions are up to 1.5 MB each
-_PAGES = {"CustomResourceDefinition": 5}
+_PAGES = {"CustomResourceDefinition": 2}
+"""KServe's definitions have several megabytes each, ten times that once decoded."""
 _FIRST_PAUSE, _LAST_PAUSE = 0.1, 2.0
 
 

@@ -22,51 +22,19 @@ Rules per kind, and where they come from:
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
+from installer.cluster.custom import custom_rule
+from installer.cluster.pods import fault_of
+from installer.cluster.registrations import unfilled
+from installer.cluster.verdicts import READY, Readiness, Rule, failed, progressing, said
 from installer.core.objects import Object, conditions, dig
 
-State = Literal["ready", "progressing", "failed", "terminating", "absent", "unknown"]
-
-
-@dataclass(frozen=True, slots=True)
-class Readiness:
-    """The verdict on one object.
-
-    reason: one CamelCase word, the server's where it has one; message: a sentence or empty.
-    """
-
-    state: State
-    reason: str = ""
-    message: str = ""
-
-    @property
-    def ready(self) -> bool:
-        """True for the state `ready`."""
-        return self.state == "ready"
-
-
-Rule = Callable[[Object], Readiness]
-
-READY = Readiness("ready")
-
-
-def progressing(reason: str, message: str = "") -> Readiness:
-    """Not there yet."""
-    return Readiness("progressing", reason, message)
-
-
-def failed(reason: str, message: str = "") -> Readiness:
-    """Will not become ready unless something is changed."""
-    return Readiness("failed", reason, message)
+__all__ = ["Readiness", "is_final_refusal", "readiness"]
 
 
 def readiness(obj: Object | None) -> Readiness:
     """Judge an object as the API server returned it; None means that it does not exist."""
-    from installer.cluster.custom import custom_rule
-
     if obj is None:
         return Readiness("absent", "NotFound", "does not exist")
     if dig(obj, "metadata", "deletionTimestamp"):
@@ -113,12 +81,6 @@ def _unobserved(obj: Object) -> Readiness | None:
 def _number(obj: Object, *path: str, default: int = 0) -> int:
     value = dig(obj, *path, default=default)
     return value if isinstance(value, int) else default
-
-
-def said(condition: dict[str, Any] | None, fallback: str = "") -> tuple[str, str]:
-    """(reason, message) of a condition."""
-    condition = condition or {}
-    return str(condition.get("reason") or fallback), str(condition.get("message") or "")
 
 
 def _namespace(obj: Object) -> Readiness:
@@ -229,8 +191,6 @@ def _replica_set(obj: Object) -> Readiness:
 
 
 def _pod(obj: Object) -> Readiness:
-    from installer.cluster.pods import fault_of
-
     phase = dig(obj, "status", "phase", default="Pending")
     if phase == "Succeeded":
         return READY
@@ -291,8 +251,6 @@ def _api_service(obj: Object) -> Readiness:
 
 
 def _registration(obj: Object) -> Readiness:
-    from installer.cluster.registrations import unfilled
-
     lacking = unfilled(obj)
     return progressing("NotFilled", lacking) if lacking else READY
 

@@ -169,13 +169,14 @@ class Suspicion:
     def _refusals(
         self, now: float, old: _Since, waiting: Mapping[Owner, Seen], warnings: Iterable[Warned]
     ) -> Iterator[Verdict]:
-        """Pods that are never created. Deployments say so themselves, other workloads only in
-        events."""
+        """Pods that are never created. A Deployment says so itself, and for as long as it is so;
+        other workloads leave it at events."""
         told = {owner: seen.readiness for owner, seen in waiting.items()}
         refused = {o: r.message for o, r in told.items() if is_refusal(r)}
         for warning in warnings:
             seen = waiting.get(warning.about)
-            if seen and seen.missing and warning.reason == "FailedCreate":
+            told_by_itself = warning.about[0] == "Deployment"
+            if warning.reason == "FailedCreate" and seen and seen.missing and not told_by_itself:
                 refused.setdefault(warning.about, warning.message)
         for owner, message in refused.items():
             if is_final_refusal(message) and self._passed(

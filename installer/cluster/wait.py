@@ -184,7 +184,8 @@ class _Wait:
         else:
             for ref in [ref for ref in store if belongs(ref, message.topic)]:
                 del store[ref]
-            store.update(message.facts)
+            if store is not self._warnings:  # events of the past may be about what is over
+                store.update(message.facts)
         if store is not self._pods and store is not self._warnings:
             self._settle(store)
 
@@ -201,13 +202,24 @@ class _Wait:
         return all(seen.readiness.ready for seen in self._seen.values())
 
     def _pending(self) -> list[Pending]:
-        told = {pod.owner: pod.fault.message for pod in self._pods.values() if pod.fault}
+        told = self._details()
         found = [
             Pending(ref, _with_detail(seen.readiness, told.get(owner_of(ref), "")))
             for ref, seen in self._seen.items()
             if not seen.readiness.ready
         ]
         return sorted(found, key=lambda p: (_STATES.index(p.readiness.state), p.ref))
+
+    def _details(self) -> dict[Owner, str]:
+        """What pods show and what was warned of them, by workload; pods tell more."""
+        owners = {owner_of(ref): pod.owner for ref, pod in self._pods.items() if not pod.ended}
+        told = {
+            owners[warned.about]: f"{warned.reason}: {warned.message}"
+            for warned in sorted(self._warnings.values(), key=lambda warned: warned.when)
+            if warned.about in owners and warned.reason != "Unhealthy"
+        }
+        shown = {pod.owner: pod.fault.message for pod in self._pods.values() if pod.fault}
+        return {**told, **shown}
 
     def _raise_if_failed(self, cancel: Cancel) -> None:
         for ref, seen in self._seen.items():

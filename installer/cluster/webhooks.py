@@ -18,11 +18,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from installer.cluster.candidates import Target
 from installer.cluster.client import Cluster
 from installer.cluster.errors import ApiError, Failure
 from installer.cluster.feeds import Broken, Change, Feed, Reset, Topic
-from installer.cluster.prover import Prover, Senders, Target
-from installer.cluster.readiness import READY, Readiness, progressing
+from installer.cluster.prover import Prover, Senders
 from installer.cluster.registrations import (
     Backend,
     backend_of,
@@ -32,6 +32,7 @@ from installer.cluster.registrations import (
     served_versions,
     stored_version,
 )
+from installer.cluster.verdicts import READY, Readiness, progressing
 from installer.cluster.wait import Pending, Progress, Report, belongs, ignore, topics_of
 from installer.core.cancel import Cancel
 from installer.core.errors import NotReady
@@ -345,7 +346,6 @@ def _essentials(obj: Object) -> Mapping[str, Any]:
         "client": conversion_client(obj),
         "group": dig(obj, "spec", "group"),
         "kind": dig(obj, "spec", "names", "kind"),
-        "plural": dig(obj, "spec", "names", "plural"),
         "versions": served_versions(obj),
         "converts": len(served_versions(obj)) > 1 or any(v != stored for v in ever),
     }
@@ -357,7 +357,7 @@ def _targets(ref: Ref, fact: Mapping[str, Any]) -> list[tuple[Target, str]]:
         client = fact["client"]
         if client is None or not fact["converts"]:
             return []
-        entry = {key: fact[key] for key in ("group", "kind", "plural", "versions")}
+        entry = {key: fact[key] for key in ("group", "kind", "versions")}
         name = f"conversion of {fact['kind']}.{fact['group']}"
         lacking = "" if has_ca(client) else "it has no CA bundle yet"
         return [(Target(ref, name, "conversion", entry, backend_of(client)), lacking)]

@@ -5,11 +5,10 @@ Per stage: references into the ledger, apply in parallel, await the gate, settle
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 from installer.cluster import ledger as ledgers
 from installer.cluster.apply import Applied, apply_all
@@ -22,32 +21,10 @@ from installer.core.events import Emit, Event
 from installer.core.objects import Object, Ref
 from installer.operations.gates import Gate, await_gate
 from installer.operations.prepare import PlannedComponent, Prepared
+from installer.operations.tally import Tally
 from installer.plan.drift import RAN_ONCE, Entry, seen_fingerprint
 from installer.plan.stages import STAGES
 from installer.plan.wanted import Wanted
-
-
-@dataclass(slots=True)
-class Tally:
-    """What a run did so far; stages: (component, stage, seconds applying, seconds waiting)."""
-
-    created: int = 0
-    changed: int = 0
-    unchanged: int = 0
-    deleted: int = 0
-    stages: list[tuple[str, str, float, float]] = field(default_factory=list)
-    _guard: threading.Lock = field(default_factory=threading.Lock)
-
-    def count(self, action: str) -> None:
-        """Count one object: created, changed, unchanged or deleted."""
-        with self._guard:
-            setattr(self, action, getattr(self, action) + 1)
-
-    def stage(self, component: str, stage: str, applying: float, waiting: float) -> None:
-        """Note how long a stage took, in seconds."""
-        with self._guard:
-            self.stages.append((component, stage, applying, waiting))
-
 
 _INDEPENDENT = ("namespaces", "crds")
 """Stages that wait for no other component."""

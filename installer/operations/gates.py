@@ -13,7 +13,6 @@ from installer.cluster.webhooks import wait_answering
 from installer.core.cancel import Cancel
 from installer.core.events import Emit, Event
 from installer.core.objects import Object, Ref
-from installer.operations.prepare import Prepared
 from installer.plan.wanted import Wanted
 
 _SHOWN = 10
@@ -48,7 +47,7 @@ def await_gate(cluster: Cluster, gate: Gate, deadline: float, emit: Emit, cancel
     """
 
     def progress(pending: Sequence[Pending], total: int) -> None:
-        emit(_waiting(gate, pending, total))
+        emit(waiting(gate.component, gate.stage, pending, total))
 
     def left() -> float:
         return max(0.0, deadline - time.monotonic())
@@ -88,9 +87,10 @@ def _await_served(cluster: Cluster, gate: Gate, cancel: Cancel) -> None:
         for version in _served_versions(spec)
     ]
     delay = 0.05
+    discovery = cluster.discovery()
     while True:
-        cluster.refresh_discovery()
-        discovery = cluster.discovery()
+        discovery.forget({api_version for api_version, _ in kinds})
+        discovery.prefetch({api_version for api_version, _ in kinds})
         if all(discovery.find(api_version, kind) is not None for api_version, kind in kinds):
             return
         cancel.sleep(delay)
@@ -104,12 +104,13 @@ def _served_versions(spec: dict[str, object]) -> list[str]:
     return [str(spec["version"])]  # apiextensions.k8s.io/v1beta1 allows a single version
 
 
-def _waiting(gate: Gate, pending: Sequence[Pending], total: int) -> Event:
+def waiting(component: str, stage: str, pending: Sequence[Pending], total: int) -> Event:
+    """The event `waiting` for what is not ready, most telling first."""
     return Event(
         "waiting",
         {
-            "component": gate.component,
-            "stage": gate.stage,
+            "component": component,
+            "stage": stage,
             "for": [
                 {
                     "object": str(item.ref),
@@ -122,20 +123,3 @@ def _waiting(gate: Gate, pending: Sequence[Pending], total: int) -> Event:
             "total": total,
         },
     )
-
-
-def await_health(cluster: Cluster, prepared: Prepared, emit: Emit, cancel: Cancel) -> None:
-    """Return once everything of an unchanged install is ready; at once when it is already."""
-    for part in prepared.planned:
-        if all(
-            readiness(part.live.get(item.ref.identity)).state == "ready" for item in part.wanted
-        ):
-            continue
-        gate = Gate(part.component.name, "workloads", part.wanted, part.wanted, {})
-        refs = [item.ref for item in part.wanted if not item.create_only]
-
-        def progress(pending: Sequence[Pending], total: int, gate: Gate = gate) -> None:
-            emit(_waiting(gate, pending, total))
-
-        timeout = prepared.options.timeout
-        wait_ready(cluster, refs, deadline=timeout, cancel=cancel, progress=progress)

@@ -15,11 +15,11 @@ from installer.core.cancel import Cancel
 from installer.core.errors import ExitCode, InstallerError, Interrupted
 from installer.core.events import Emit, Event
 from installer.core.objects import Ref
-from installer.operations.engine import Engine, Tally
 from installer.operations.external import check_external
-from installer.operations.gates import await_health
+from installer.operations.health import await_health
 from installer.operations.prepare import Choice, InstallOptions, Prepared, choose, prepare
 from installer.operations.runs import begin_run, end_run
+from installer.operations.tally import Tally
 from installer.plan.stages import STAGES
 
 __all__ = ["Choice", "InstallOptions", "Outcome", "Prepared", "choose", "execute", "prepare"]
@@ -73,6 +73,8 @@ def execute(
             await_health(cluster, prepared, emit, cancel)
         tally = Tally(unchanged=prepared.objects)
         return Outcome.of("unchanged", tally, cluster, started)
+    from installer.operations.engine import Engine  # nothing to do needs neither it nor its gates
+
     run = begin_run("install", prepared.release.name)
     _ensure_home(cluster, prepared, cancel)
     with locks.held(cluster, run=run.id, command="install", emit=emit, cancel=cancel) as lock:

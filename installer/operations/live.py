@@ -13,19 +13,44 @@ Identity = tuple[str, str, str, str]
 _PARALLEL = 8
 
 
-def read_live(cluster: Cluster, refs: Iterable[Ref]) -> Mapping[Identity, Object]:
+METADATA_KINDS = frozenset(
+    {
+        "ClusterRole",
+        "ClusterRoleBinding",
+        "ConfigMap",
+        "CustomResourceDefinition",
+        "Role",
+        "RoleBinding",
+        "Secret",
+        "ServiceAccount",
+    }
+)
+"""Kinds of which only metadata is read where drift is all that is asked: their bodies are large or
+secret, and they are ready when they exist (CRDs: when they were ready once)."""
+
+
+def read_live(
+    cluster: Cluster, refs: Iterable[Ref], *, metadata_only: frozenset[str] = frozenset()
+) -> Mapping[Identity, Object]:
     """What exists of `refs`, by object identity; kinds that are not served do not exist.
 
-    Each is read at its ref's own version, since field ownership is recorded per version; where
-    two versions of one kind are listed, the other version's view is left aside.
+    metadata_only: kinds of which nothing but metadata is read. Each is read at its ref's own
+    version, since field ownership is recorded per version; where two versions of one kind are
+    listed, the other version's view is left aside.
     """
     wanted = set(refs)
     lists = sorted({(ref.api_version, ref.kind, ref.namespace) for ref in wanted})
     discovery = cluster.discovery()
     discovery.prefetch(api_version for api_version, _, _ in lists)
     served = [key for key in lists if discovery.find(key[0], key[1]) is not None]
+
+    def items(key: tuple[str, str, str]) -> list[Object]:
+        return cluster.list(*key, metadata_only=key[1] in metadata_only).items
+
     with ThreadPoolExecutor(_PARALLEL) as pool:
-        pages = pool.map(lambda key: cluster.list(*key).items, served)
         return {
-            ref.identity: item for page in pages for item in page if (ref := ref_of(item)) in wanted
+            ref.identity: item
+            for page in pool.map(items, served)
+            for item in page
+            if (ref := ref_of(item)) in wanted
         }

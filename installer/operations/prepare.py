@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from installer.catalog.load import load
+from installer.catalog.load import load, load_release
 from installer.catalog.manifests import load_objects
 from installer.catalog.model import Catalog, Component, Release
 from installer.catalog.resolve import components_of, find_release, fits, nearest_fit
@@ -22,7 +22,7 @@ from installer.core.cancel import Cancel
 from installer.core.errors import ChecksFailed, InvalidInput
 from installer.core.events import Emit, Event
 from installer.core.objects import Object, Ref
-from installer.operations.live import read_live
+from installer.operations.live import METADATA_KINDS, read_live
 from installer.plan.drift import Decision, decide
 from installer.plan.settings import Settings
 from installer.plan.wanted import Wanted, wanted_of
@@ -45,7 +45,10 @@ class InstallOptions:
 
 @dataclass(frozen=True, slots=True)
 class PlannedComponent:
-    """One component with its objects and what to do about each."""
+    """One component with its objects and what to do about each.
+
+    live: the objects as they are; of METADATA_KINDS only their metadata.
+    """
 
     component: Component
     wanted: Sequence[Wanted]
@@ -109,7 +112,8 @@ class Choice:
 def choose(options: InstallOptions) -> Choice:
     """Look the release up. Raises UsageError when it is unknown, InvalidInput for the catalog and
     for settings that name no component of it."""
-    catalog = load(options.catalog)
+    # our own catalog was checked as a whole when it was made; another's is checked here
+    catalog = load(options.catalog) if options.catalog else load_release(options.release)
     release = find_release(catalog, options.release)
     components = components_of(catalog, release)
     options.settings.check_components([component.name for component in components])
@@ -124,7 +128,7 @@ def prepare(cluster: Cluster, choice: Choice, emit: Emit, cancel: Cancel) -> Pre
     """
     options, release, components = choice.options, choice.release, choice.components
     identity = cluster.identity()
-    check_kubernetes(choice.catalog, release, identity)
+    check_kubernetes(choice, identity)
     ledger = ledgers.read(cluster)
     check_installed(ledger, release)
     settings = options.settings
@@ -146,12 +150,13 @@ def prepare(cluster: Cluster, choice: Choice, emit: Emit, cancel: Cancel) -> Pre
     return prepared
 
 
-def check_kubernetes(catalog: Catalog, release: Release, identity: Identity) -> None:
+def check_kubernetes(choice: Choice, identity: Identity) -> None:
     """Raise ChecksFailed when this Kubernetes is outside the release's range."""
-    reasons = fits(catalog, release, identity.version)
+    release = choice.release
+    reasons = fits(choice.catalog, release, identity.version)
     if not reasons:
         return
-    other = nearest_fit(catalog, release, identity.version)
+    other = nearest_fit(load(choice.options.catalog), release, identity.version)
     raise ChecksFailed(
         f"{release.name} does not run on Kubernetes {identity.git_version}: "
         + "; ".join(str(reason) for reason in reasons),
@@ -198,7 +203,8 @@ def plan_components(
     problems = settings.unmatched(matched)
     if problems:
         raise InvalidInput("the settings", problems, remedy="correct the file, then run again")
-    live = read_live(cluster, [item.ref for _, wanted in parts for item in wanted])
+    refs = [item.ref for _, wanted in parts for item in wanted]
+    live = read_live(cluster, refs, metadata_only=METADATA_KINDS)
     owners = ledger.owners()
     return [
         PlannedComponent(

@@ -21,11 +21,11 @@ from installer.core.cancel import Cancel
 from installer.core.errors import ChecksFailed, ExitCode, InstallerError, Interrupted
 from installer.core.events import Emit, Event
 from installer.core.objects import Ref
-from installer.operations.engine import Tally
 from installer.operations.install import Outcome
 from installer.operations.leftovers import Leftover, foreign_content, made_at_run_time
 from installer.operations.live import read_live
 from installer.operations.runs import begin_run, end_run
+from installer.operations.tally import Tally
 from installer.operations.users import UserObjects, user_objects
 
 _SHOWN = 10

@@ -1,8 +1,10 @@
 """Does an object have to be written? Decided from a LIST and the ledger, without a request each.
 
-After each apply the ledger keeps two fingerprints: of the body sent, and of the returned object
-projected on the fields that our manager owns. While both still hold, neither our wish nor the
-cluster has moved, whatever the server defaulted or normalised. Pure.
+After each apply the ledger keeps two fingerprints: of the body sent, and of what the server notes
+of our field manager's last apply (`metadata.managedFields`). The server takes a field out of that
+note as soon as anybody else changes or removes it, and our own applies change its time. So while
+both fingerprints hold, neither our wish nor any field that we own has moved, whatever the server
+defaulted or normalised, and the object's body need not even be read. Pure.
 """
 
 from __future__ import annotations
@@ -11,8 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from installer.core.objects import Ref, fingerprint
-from installer.plan.fields import owned, project
+from installer.core.objects import Ref, dig, fingerprint
 
 MANAGER = "kserve-installer"
 """Field manager of everything we apply."""
@@ -39,12 +40,21 @@ class Entry:
 
 
 def seen_fingerprint(live: Mapping[str, Any]) -> str:
-    """Fingerprint of the part of a live object that we own, never empty.
+    """Fingerprint of the server's note of our last apply, never empty.
 
-    Owning nothing is a state like any other: a Namespace that is only a name has no field of ours.
+    Owning nothing is a state like any other: a Namespace that is only a name has no field of ours
+    and no note.
     """
-    fields = owned(live, MANAGER)
-    return fingerprint(project(live, fields) if fields else None)
+    entries = dig(live, "metadata", "managedFields", default=[])
+    return fingerprint(
+        [
+            [entry.get("apiVersion"), entry.get("time"), entry.get("fieldsV1")]
+            for entry in entries
+            if entry.get("manager") == MANAGER
+            and entry.get("operation") == "Apply"
+            and not entry.get("subresource")
+        ]
+    )
 
 
 def decide(sent: str, live: Mapping[str, Any] | None, entry: Entry | None, once: bool) -> Decision:

@@ -34,7 +34,7 @@ def normalise(obj: Mapping[str, Any], scope: Scope, default_namespace: str) -> O
     default_namespace is used for namespaced objects that name none; a namespace on a
     cluster-scoped object is dropped (KServe ≥ 0.17 ships ClusterStorageContainer with one).
     """
-    body: Object = copy.deepcopy(dict(obj))
+    body = _copy(obj)
     body.pop("status", None)
     _normalise_metadata(body, scope, default_namespace)
     kind = body["kind"]
@@ -54,6 +54,16 @@ def normalise(obj: Mapping[str, Any], scope: Scope, default_namespace: str) -> O
     elif kind == "CronJob":
         _normalise_template(dig(body, "spec", "jobTemplate", "spec", "template", default={}))
     return body
+
+
+def _copy(obj: Mapping[str, Any]) -> Object:
+    """A copy that may be changed; the schemas of a CRD, megabytes in all, are shared."""
+    if obj["kind"] != "CustomResourceDefinition":
+        return copy.deepcopy(dict(obj))
+    spec = dict(obj.get("spec") or {})
+    if "conversion" in spec:
+        spec["conversion"] = copy.deepcopy(spec["conversion"])
+    return {**obj, "metadata": copy.deepcopy(obj["metadata"]), "spec": spec}
 
 
 def _normalise_metadata(body: Object, scope: Scope, default_namespace: str) -> None:

@@ -23,7 +23,7 @@ ESCAPES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 
 DONE = """\
 [  0.0s] install kfserving-0.5.1 on kind-dev (https://127.0.0.1:6443, Kubernetes 1.20.2, \
-3 nodes), run r1
+3 nodes)
 [  0.5s] istio: 800 B from network in 0.2s: https://example.com/istio.yaml
 [  1.0s] sources: 2 sources verified, 1.2 MB, from cache and network
 [  1.0s] plan: 4 objects: 3 to create, 1 to change, 0 unchanged; istio 1.6.2, kfserving 0.5.1

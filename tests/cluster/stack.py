@@ -23,7 +23,6 @@ _KNATIVE = (
     "raw.githubusercontent.com/knative/operator/v0.18.0/cmd/operator/kodata/knative-serving/0.18.0"
 )
 KNATIVE = (f"{_KNATIVE}/1-serving-crds.yaml", f"{_KNATIVE}/2-serving-core.yaml")
-NET_ISTIO = f"{_KNATIVE}/4-net-istio.yaml"
 _SECONDS = 180.0
 
 

@@ -17,7 +17,6 @@ from installer.cluster.suspicion import (
     Seen,
     Suspicion,
     Verdict,
-    Warned,
     see,
     see_pod,
     see_warning,
@@ -71,13 +70,10 @@ def event(kind: str, name: str, reason: str, message: str, uid: str = "") -> Obj
     return {"involvedObject": about, "reason": reason, "message": message, "type": "Warning"}
 
 
-def judged(
-    suspicion: Suspicion, now: float, *pods: Object, warnings: tuple[Object, ...] = ()
-) -> list[Verdict]:
+def judged(suspicion: Suspicion, now: float, *pods: Object) -> list[Verdict]:
     waiting: dict[Owner, Seen] = {OWNER: see(workload())}
     seen: list[PodSeen] = [see_pod(item) for item in pods]
-    told: list[Warned] = [see_warning(item) for item in warnings]
-    return suspicion.judge(now, waiting, seen, told)
+    return suspicion.judge(now, waiting, seen, [])
 
 
 def test_a_pod_belongs_to_the_workload_above_its_replica_set() -> None:
@@ -137,18 +133,26 @@ def test_one_evicted_pod_is_replaced_and_several_are_given_up() -> None:
     assert [v.trouble for v in judged(Suspicion(), 0, *evicted)] == ["evicted"]
 
 
+def refused(suspicion: Suspicion, now: float, kind: str, message: str) -> list[Verdict]:
+    owner: Owner = (kind, "n", "web")
+    told = see_warning(event(kind, "web", "FailedCreate", message))
+    return suspicion.judge(now, {owner: see(workload())}, [], [told])
+
+
 def test_a_quota_seen_only_in_events_is_given_moments() -> None:
     suspicion = Suspicion(Patience(refused=10))
-    told = event("ReplicaSet", "web-abc", "FailedCreate", QUOTA)
-    assert judged(suspicion, 0, warnings=(told,)) == []
-    found = judged(suspicion, 10, warnings=(told,))
-    assert [(v.owner, v.trouble) for v in found] == [(OWNER, "refused")]
+    assert refused(suspicion, 0, "StatefulSet", QUOTA) == []
+    found = refused(suspicion, 10, "StatefulSet", QUOTA)
+    assert [(v.owner[0], v.trouble) for v in found] == [("StatefulSet", "refused")]
+
+
+def test_a_deployment_is_believed_more_than_events_about_it() -> None:
+    assert refused(Suspicion(Patience(refused=0)), 0, "Deployment", QUOTA) == []
 
 
 def test_a_refusal_that_passes_is_no_reason_to_stop() -> None:
     suspicion = Suspicion(Patience(refused=0))
-    told = event("ReplicaSet", "web-abc", "FailedCreate", "error looking up service account")
-    assert judged(suspicion, 0, warnings=(told,)) == []
+    assert refused(suspicion, 0, "StatefulSet", "error looking up service account") == []
 
 
 def test_a_pod_that_no_node_takes_is_waited_for() -> None:

@@ -1,7 +1,8 @@
 """Webhooks that answer, late, badly or never, on a real API server.
 
-cert-manager 0.15.1 (dry runs, conversion) and KFServing 0.5.1 (refuses dry runs, conversion) from
-their own manifests; who serves them is simulated.
+Istio 1.6.2 (failurePolicy Ignore at first), Knative Serving 0.18.0 (rules filled in by itself),
+cert-manager 0.15.1 (dry runs, conversion) and KFServing 0.5.1 (refuses dry runs) from their own
+manifests; who serves them is simulated.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from stack import CERT_MANAGER, KFSERVING, Manifest, apply, read
+from stack import CERT_MANAGER, ISTIO, KFSERVING, KNATIVE, Manifest, apply, read
 from waits import PATIENCE, Following, Running
 
 from installer.cluster.client import Cluster
@@ -45,9 +46,11 @@ def cluster(sandbox: SandboxInfo) -> Cluster:
 
 @pytest.fixture(scope="module")
 def manifests(shared: Path, cluster: Cluster) -> dict[str, Manifest]:
-    """Both components, applied but for nothing awaited after their webhook configurations."""
+    """Each component, applied up to its webhook configurations and answering."""
     upstream = shared / "upstream"
     found = {
+        "istio": read(upstream, ISTIO, namespace="istio-system"),
+        "knative": read(upstream, *KNATIVE, namespace="knative-serving"),
         "cert-manager": read(upstream, CERT_MANAGER, namespace="cert-manager"),
         "kfserving": read(upstream, KFSERVING, namespace="kfserving-system"),
     }
@@ -102,7 +105,7 @@ def probes_in(entries: list[Object]) -> Iterator[tuple[str, int, Object]]:
             yield uri, entry["responseStatus"]["code"], entry["objectRef"]
 
 
-@pytest.mark.parametrize("component", ["cert-manager", "kfserving"])
+@pytest.mark.parametrize("component", ["istio", "knative", "cert-manager", "kfserving"])
 def test_webhooks_that_answer_are_ready_and_nothing_is_stored(
     cluster: Cluster, sandbox: SandboxInfo, manifests: dict[str, Manifest], component: str
 ) -> None:
@@ -282,6 +285,22 @@ def test_a_ca_bundle_that_was_taken_away_is_waited_for(
         )
     ) as run:
         run.progress.until("it has no CA bundle yet")
+        script.write(sandbox.script, Script())
+
+
+def test_rules_that_a_controller_fills_in_are_waited_for(
+    cluster: Cluster, sandbox: SandboxInfo, manifests: dict[str, Manifest]
+) -> None:
+    script.write(sandbox.script, Script(paused=("knative-webhook",)))
+    name = "validation.webhook.serving.knative.dev"
+    ref = Ref("admissionregistration.k8s.io/v1", *_validating(name))
+    cluster.patch(ref, [{"op": "remove", "path": "/webhooks/0/rules"}], type="json")
+    with Running(
+        lambda progress, cancel: answering(
+            cluster, manifests["knative"], progress=progress, cancel=cancel
+        )
+    ) as run:
+        run.progress.until("it has no rules yet")
         script.write(sandbox.script, Script())
 
 

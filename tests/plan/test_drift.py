@@ -11,27 +11,31 @@ from installer.plan.drift import RAN_ONCE, Entry, decide, seen_fingerprint
 REF = Ref("v1", "ConfigMap", "n", "c")
 
 
-def live(ours: str = "1", theirs: str = "x", manager: str = "kserve-installer") -> dict[str, Any]:
+def live(
+    fields: tuple[str, ...] = ("f:a", "f:b"),
+    manager: str = "kserve-installer",
+    time: str = "2021-03-02T10:00:00Z",
+    others: tuple[str, ...] = (),
+) -> dict[str, Any]:
+    entries = [
+        {
+            "manager": manager,
+            "operation": "Apply",
+            "apiVersion": "v1",
+            "time": time,
+            "fieldsV1": {"f:data": {name: {} for name in fields}},
+        },
+        *({"manager": name, "operation": "Update", "apiVersion": "v1"} for name in others),
+    ]
     return {
         "apiVersion": "v1",
         "kind": "ConfigMap",
-        "metadata": {
-            "name": "c",
-            "namespace": "n",
-            "managedFields": [
-                {
-                    "manager": manager,
-                    "operation": "Apply",
-                    "apiVersion": "v1",
-                    "fieldsV1": {"f:data": {"f:ours": {}}},
-                }
-            ],
-        },
-        "data": {"ours": ours, "theirs": theirs},
+        "metadata": {"name": "c", "namespace": "n", "managedFields": entries},
     }
 
 
 ENTRY = Entry(REF, sent="wish", seen=seen_fingerprint(live()))
+NAMELESS = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "c"}}
 
 
 @pytest.mark.parametrize(
@@ -42,8 +46,11 @@ ENTRY = Entry(REF, sent="wish", seen=seen_fingerprint(live()))
         ("wish", live(), None, "apply"),
         ("wish", live(), ENTRY, "unchanged"),
         ("other wish", live(), ENTRY, "apply"),
-        ("wish", live(ours="2"), ENTRY, "apply"),
-        ("wish", live(theirs="y"), ENTRY, "unchanged"),
+        ("wish", live(fields=("f:a",)), ENTRY, "apply"),
+        ("wish", live(time="2022-01-01T00:00:00Z"), ENTRY, "apply"),
+        ("wish", live(others=("somebody",)), ENTRY, "unchanged"),
+        ("wish", NAMELESS, Entry(REF, "wish", seen_fingerprint(NAMELESS)), "unchanged"),
+        ("wish", NAMELESS, ENTRY, "apply"),
         ("wish", live(manager="somebody"), ENTRY, "apply"),
         ("wish", live(), Entry(REF), "apply"),
     ],

@@ -7,6 +7,30 @@ from collections.abc import Iterator
 from typing import Any
 
 from installer.core.objects import Object
+from installer.sandbox.script import WebhookRule
+
+FAULTS = {
+    "Service targetPort points to a plain-HTTP port of the same pod": WebhookRule("plain-http"),
+    "server accepts and closes at once": WebhookRule("reset"),
+    "server closes after the request": WebhookRule("eof"),
+    "certificate for another name": WebhookRule("x509-name"),
+    "certificate of another CA": WebhookRule("x509"),
+    "certificate without SAN": WebhookRule("x509-common-name"),
+    "certificate expired": WebhookRule("x509-expired"),
+    "HTTP 500 from the webhook": WebhookRule("http", code=500, body="panic"),
+    "HTTP 404 from the webhook": WebhookRule("http", code=404, body="404 page not found"),
+    "HTTP 503 from the webhook": WebhookRule("http", code=503, body="no"),
+    "HTTP 502 from the webhook": WebhookRule("http", code=502, body="<html>bad gateway</html>"),
+    "HTTP 403 from the webhook": WebhookRule("http", code=403, body="RBAC: access denied"),
+    "not JSON": WebhookRule("not-json"),
+    "empty AdmissionReview": WebhookRule("empty", on="admission"),
+    "denied with message": WebhookRule("deny", message="no, because", on="admission"),
+    "denied without message": WebhookRule("deny", on="admission"),
+    "connection refused": WebhookRule("refused"),
+    "address without a host": WebhookRule("no-route"),
+    "server accepts and says nothing": WebhookRule("tls-timeout"),
+}
+"""Recorded case → the rule of the script that plays it."""
 
 
 def owned(fields: dict[str, Any], path: str = "") -> Iterator[str]:

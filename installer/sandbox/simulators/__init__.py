@@ -28,6 +28,7 @@ from installer.sandbox.simulators.events import Events
 from installer.sandbox.simulators.identity import Identities
 from installer.sandbox.simulators.istiod import Istiod
 from installer.sandbox.simulators.knative import KnativeWebhooks
+from installer.sandbox.simulators.knative_certificates import KnativeCertificates
 from installer.sandbox.simulators.kubelet import Kubelet
 from installer.sandbox.simulators.loadbalancer import LoadBalancer
 from installer.sandbox.simulators.nodes import Nodes
@@ -50,6 +51,7 @@ def run(context: SimulatorContext, cancel: Cancel) -> None:
     CertManager(world, kinds, keys, events)
     CaInjector(world, kinds)
     KnativeWebhooks(world, keys)
+    KnativeCertificates(world, keys)
     Istiod(world, keys)
     LoadBalancer(world)
     admission = Admission()

@@ -37,6 +37,7 @@ class Cache:
         self._paths = (path, *others)
         self._api = api
         self._eager_until = 0.0
+        self._anew = False
         self._metadata_only = metadata_only
         self._items: dict[Key, Object] = {}
         self._handlers: list[Handler] = []
@@ -67,6 +68,14 @@ class Cache:
         self._eager_until = time.monotonic() + 3.0
         self._poked.set()
 
+    def reconsider(self) -> None:
+        """Choose the version anew when it is not the first one (after an upgrade of its CRD)."""
+        if self.path != self._paths[0]:
+            self._anew = True
+            watch = self._watch
+            if watch:
+                watch.close()
+
     def get(self, namespace: str, name: str) -> Object | None:
         """One object as last seen; never change it in place."""
         return self._items.get((namespace, name))
@@ -90,6 +99,8 @@ class Cache:
                     self.synced.set()
                     pause = 0.05
                 version = self._follow(version)
+                if self._anew:
+                    self._anew, version = False, ""
             except Refused as error:
                 if error.code == 410:
                     version = ""

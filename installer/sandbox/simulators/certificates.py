@@ -116,6 +116,20 @@ def _name(common: str, organisation: str) -> x509.Name:
     return x509.Name(parts)
 
 
+def _usage(ca: bool) -> x509.KeyUsage:
+    return x509.KeyUsage(
+        digital_signature=True,
+        key_encipherment=True,
+        key_cert_sign=ca,
+        crl_sign=ca,
+        content_commitment=False,
+        data_encipherment=False,
+        key_agreement=False,
+        encipher_only=False,
+        decipher_only=False,
+    )
+
+
 def _sign(
     signer: PrivateKey,
     public: rsa.RSAPublicKey | ec.EllipticCurvePublicKey,
@@ -129,17 +143,6 @@ def _sign(
 ) -> Pair:
     # One minute back, so that a clock that runs a little behind accepts it.
     begin = datetime.now(UTC) + start - timedelta(minutes=1)
-    usage = x509.KeyUsage(
-        digital_signature=True,
-        key_encipherment=True,
-        key_cert_sign=ca,
-        crl_sign=ca,
-        content_commitment=False,
-        data_encipherment=False,
-        key_agreement=False,
-        encipher_only=False,
-        decipher_only=False,
-    )
     builder = (
         x509.CertificateBuilder()
         .subject_name(subject)
@@ -149,7 +152,7 @@ def _sign(
         .not_valid_before(begin)
         .not_valid_after(begin + valid)
         .add_extension(x509.BasicConstraints(ca=ca, path_length=None), critical=True)
-        .add_extension(usage, critical=True)
+        .add_extension(_usage(ca), critical=True)
     )
     if not ca:
         server = x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH])

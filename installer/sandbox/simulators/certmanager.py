@@ -54,6 +54,7 @@ class CertManagerKinds:
             for cache in (self.certificates, self.issuers, self.cluster_issuers):
                 if not cache.all():
                     cache.poke()
+                cache.reconsider()
 
 
 class CertManagerWebhook:

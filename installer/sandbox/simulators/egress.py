@@ -30,6 +30,7 @@ from installer.sandbox.simulators.certificates import (
 )
 from installer.sandbox.simulators.faults import Faults
 from installer.sandbox.simulators.identity import Identities, service_names
+from installer.sandbox.simulators.roles import KFSERVING, role_of
 from installer.sandbox.simulators.world import World, ran
 
 log = logging.getLogger(__name__)
@@ -178,6 +179,8 @@ class Egress:
 
     def _listens(self, target: Target) -> bool:
         """Whether a process of the pod would accept on the port."""
+        if role_of(target.pod) == KFSERVING and self._world.paused(KFSERVING):
+            return False
         declared, probed = _ports(target.pod)
         if declared and target.port not in declared and target.port not in probed:
             return False
@@ -203,7 +206,10 @@ class Egress:
     def _speak(self, connection: socket.socket, target: Target, served: Pair) -> None:
         with self._context(served).wrap_socket(connection, server_side=True) as tls:
             head = _read_head(tls.recv)
-            path = head.split(b" ")[1].decode().partition("?")[0]
+            method, path = head.split(b" ")[0], head.split(b" ")[1].decode().partition("?")[0]
+            if method == b"GET":
+                _discover(tls, path)
+                return
             review = json.loads(_read_body(tls, head))
             kind = "conversion" if review.get("kind") == "ConversionReview" else "admission"
             rule = self._faults.of_request(target.namespace, target.service, kind)
@@ -276,6 +282,17 @@ def _misbehave(tls: ssl.SSLSocket, rule: WebhookRule, review: dict[str, Any]) ->
         body = {"apiVersion": review["apiVersion"], "kind": review["kind"]}
         _send(tls, 200, "application/json", json.dumps(body).encode())
     return rule.fault == "deny"
+
+
+def _discover(tls: ssl.SSLSocket, path: str) -> None:
+    """What an aggregated API (Knative's custom metrics) tells about itself: it has no resources."""
+    parts = path.strip("/").split("/")
+    if len(parts) == 3 and parts[0] == "apis":
+        version = f"{parts[1]}/{parts[2]}"
+        body = {"kind": "APIResourceList", "apiVersion": "v1", "groupVersion": version}
+        _send(tls, 200, "application/json", json.dumps(body | {"resources": []}).encode())
+    else:
+        _send(tls, 404, "text/plain", b"404 page not found")
 
 
 def _denied(review: dict[str, Any], message: str) -> dict[str, Any]:

@@ -16,6 +16,12 @@ SIMULATED = "kserve-installer/simulated"
 
 CPU, MEMORY, PODS = 64.0, 128.0 * 2**30, 250
 HEARTBEAT = 10.0
+_HEALTHY = {
+    "MemoryPressure": ("False", "KubeletHasSufficientMemory"),
+    "DiskPressure": ("False", "KubeletHasNoDiskPressure"),
+    "PIDPressure": ("False", "KubeletHasSufficientPID"),
+    "Ready": ("True", "KubeletReady"),
+}
 _UNITS = {
     "": 1.0, "m": 1e-3, "k": 1e3, "M": 1e6, "G": 1e9, "T": 1e12,
     "Ki": 2.0**10, "Mi": 2.0**20, "Gi": 2.0**30, "Ti": 2.0**40,
@@ -55,12 +61,6 @@ def node_object(name: str) -> Object:
 def node_status(name: str, index: int, kubernetes: str) -> dict[str, Any]:
     """The status of a healthy node."""
     stamp = now()
-    healthy = {
-        "MemoryPressure": ("False", "KubeletHasSufficientMemory"),
-        "DiskPressure": ("False", "KubeletHasNoDiskPressure"),
-        "PIDPressure": ("False", "KubeletHasSufficientPID"),
-        "Ready": ("True", "KubeletReady"),
-    }
     room = {"cpu": f"{CPU:g}", "memory": f"{MEMORY / 2**30:g}Gi", "pods": str(PODS)}
     return {
         "addresses": [
@@ -78,7 +78,7 @@ def node_status(name: str, index: int, kubernetes: str) -> dict[str, Any]:
                 "lastHeartbeatTime": stamp,
                 "lastTransitionTime": stamp,
             }
-            for kind, (status, reason) in healthy.items()
+            for kind, (status, reason) in _HEALTHY.items()
         ],
         "nodeInfo": {
             "architecture": "amd64",
