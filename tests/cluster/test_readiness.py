@@ -1,96 +1,33 @@
-"""Readiness, kind by kind: what is ready, what is on its way, what has failed."""
+"""Readiness of Kubernetes' own kinds: what is ready, what is on its way, what has failed."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
-from typing import Any
-
 import pytest
-import yaml
+from readiness_objects import (
+    CA,
+    ESTABLISHED,
+    FULL,
+    NAMED,
+    NEVER_SEEN,
+    RULES,
+    Case,
+    an,
+    condition,
+    container,
+    daemon_set,
+    definition,
+    deployment,
+    job,
+    pod,
+    stateful_set,
+    waiting,
+    webhooks,
+)
 
 from installer.cluster.readiness import readiness
 from installer.core.objects import Object
 
-
-def an(api_version: str, kind: str, *, generation: int = 1, **parts: Any) -> Object:
-    metadata = {"name": "it", "generation": generation, **parts.pop("metadata", {})}
-    return {"apiVersion": api_version, "kind": kind, "metadata": metadata, **parts}
-
-
-def condition(type: str, status: str, reason: str = "", message: str = "") -> Object:
-    return {"type": type, "status": status, "reason": reason, "message": message}
-
-
-def deployment(*conditions: Object, spec: Object | None = None, **status: int) -> Object:
-    have = {"observedGeneration": 1, "conditions": list(conditions), **status}
-    return an("apps/v1", "Deployment", spec=spec or {"replicas": 2}, status=have)
-
-
-def stateful_set(spec: Object, **status: Any) -> Object:
-    status = {"observedGeneration": 1, **status}
-    return an("apps/v1", "StatefulSet", spec=spec, status=status)
-
-
-def daemon_set(**status: int) -> Object:
-    return an("apps/v1", "DaemonSet", spec={}, status={"observedGeneration": 1, **status})
-
-
-def job(*conditions: Object, **status: Any) -> Object:
-    return an("batch/v1", "Job", spec={}, status={"conditions": list(conditions), **status})
-
-
-def definition(*conditions: Object) -> Object:
-    status = {"conditions": list(conditions)}
-    return an("apiextensions.k8s.io/v1", "CustomResourceDefinition", spec={}, status=status)
-
-
-def pod(*conditions: Object, containers: list[Object] | None = None, **status: Any) -> Object:
-    have = {"phase": "Running", "conditions": list(conditions), **status}
-    if containers is not None:
-        have["containerStatuses"] = containers
-    return an("v1", "Pod", spec={}, status=have)
-
-
-def container(restarts: int = 0, last: Object | None = None, **state: Object) -> Object:
-    return {
-        "name": "c",
-        "image": "example.com/a/b:1",
-        "restartCount": restarts,
-        "state": state,
-        "lastState": {"terminated": last} if last else {},
-    }
-
-
-def waiting(
-    reason: str, message: str = "", restarts: int = 0, last: Object | None = None
-) -> Object:
-    return container(restarts, last, waiting={"reason": reason, "message": message})
-
-
-def custom(api_version: str, kind: str, *conditions: Object, **status: Any) -> Object:
-    have = {**status, **({"conditions": list(conditions)} if conditions else {})}
-    return an(api_version, kind, spec={}, **({"status": have} if have else {}))
-
-
-def webhooks(ca: str, rules: list[Object] | None) -> Object:
-    entry = {
-        "name": "w.example.com",
-        "clientConfig": {"service": {"name": "s", "namespace": "n"}, "caBundle": ca},
-        **({"rules": rules} if rules is not None else {}),
-    }
-    kind = "ValidatingWebhookConfiguration"
-    return an("admissionregistration.k8s.io/v1", kind, webhooks=[entry])
-
-
-ESTABLISHED = condition("Established", "True", "InitialNamesAccepted")
-NAMED = condition("NamesAccepted", "True", "NoConflicts")
-CA = "LS0tLS1CRUdJTg=="
-RULES = [{"apiGroups": ["x"], "apiVersions": ["*"], "operations": ["*"], "resources": ["*"]}]
-FULL = {"replicas": 2, "updatedReplicas": 2, "availableReplicas": 2}
-NEVER_SEEN: Object = {"replicas": 1}
-
-CASES: list[tuple[str, Object | None, str, str]] = [
+CASES: list[Case] = [
     ("an object that does not exist", None, "absent", "NotFound"),
     (
         "an object being deleted",
@@ -365,127 +302,6 @@ CASES: list[tuple[str, Object | None, str, str]] = [
         "ready",
         "",
     ),
-    (
-        "an inference service that nobody has looked at",
-        custom("serving.kubeflow.org/v1beta1", "InferenceService"),
-        "progressing",
-        "NoCondition",
-    ),
-    (
-        "a ready inference service",
-        custom("serving.kserve.io/v1beta1", "InferenceService", condition("Ready", "True")),
-        "ready",
-        "",
-    ),
-    (
-        "an inference service whose revision has failed",
-        custom(
-            "serving.kubeflow.org/v1beta1",
-            "InferenceService",
-            condition("Ready", "False", "RevisionMissing"),
-        ),
-        "failed",
-        "RevisionMissing",
-    ),
-    (
-        "an inference service whose model cannot be loaded",
-        custom(
-            "serving.kserve.io/v1beta1",
-            "InferenceService",
-            condition("Ready", "False", "NotReady"),
-            modelStatus={
-                "transitionStatus": "BlockedByFailedLoad",
-                "lastFailureInfo": {"reason": "ModelLoadFailed", "message": "no such bucket"},
-            },
-        ),
-        "failed",
-        "ModelLoadFailed",
-    ),
-    (
-        "a serving runtime",
-        custom("serving.kserve.io/v1alpha1", "ClusterServingRuntime"),
-        "ready",
-        "",
-    ),
-    (
-        "a trained model without conditions",
-        custom("serving.kubeflow.org/v1alpha1", "TrainedModel"),
-        "progressing",
-        "NoCondition",
-    ),
-    (
-        "a certificate being issued",
-        custom("cert-manager.io/v1", "Certificate", condition("Ready", "False", "DoesNotExist")),
-        "progressing",
-        "DoesNotExist",
-    ),
-    (
-        "a certificate request that was refused",
-        custom("cert-manager.io/v1", "CertificateRequest", condition("Ready", "False", "Failed")),
-        "failed",
-        "Failed",
-    ),
-    (
-        "an issuer without conditions",
-        custom("cert-manager.io/v1alpha2", "Issuer"),
-        "progressing",
-        "NoCondition",
-    ),
-    (
-        "a failed Knative service",
-        custom("serving.knative.dev/v1", "Service", condition("Ready", "False", "RevisionFailed")),
-        "failed",
-        "RevisionFailed",
-    ),
-    (
-        "a Knative service on its way",
-        custom("serving.knative.dev/v1", "Service", condition("Ready", "Unknown")),
-        "progressing",
-        "NotReady",
-    ),
-    (
-        "a Knative certificate that no controller handles",
-        custom("networking.internal.knative.dev/v1alpha1", "Certificate"),
-        "ready",
-        "",
-    ),
-    (
-        "an unprogrammed gateway",
-        custom(
-            "gateway.networking.k8s.io/v1", "Gateway", condition("Programmed", "Unknown", "Pending")
-        ),
-        "progressing",
-        "Pending",
-    ),
-    (
-        "a condition older than the object",
-        custom(
-            "gateway.networking.k8s.io/v1",
-            "Gateway",
-            {**condition("Programmed", "True"), "observedGeneration": 0},
-        ),
-        "progressing",
-        "NotObserved",
-    ),
-    ("Istio's configuration", custom("networking.istio.io/v1beta1", "VirtualService"), "ready", ""),
-    (
-        "an unknown kind that says Ready",
-        custom("example.com/v1", "Thing", condition("Ready", "True")),
-        "ready",
-        "",
-    ),
-    (
-        "an unknown kind that says it is not ready",
-        custom("example.com/v1", "Thing", condition("Ready", "False", "Why")),
-        "progressing",
-        "Why",
-    ),
-    (
-        "an unknown kind that has stalled",
-        custom("example.com/v1", "Thing", condition("Stalled", "True", "Broken")),
-        "failed",
-        "Broken",
-    ),
 ]
 
 
@@ -514,40 +330,3 @@ def test_a_crash_is_told_with_exit_code_and_last_output() -> None:
 def test_finalizers_are_named_while_an_object_is_being_deleted() -> None:
     metadata = {"deletionTimestamp": "2026-01-01T00:00:00Z", "finalizers": ["example.com/keep"]}
     assert "example.com/keep" in readiness(an("v1", "ConfigMap", metadata=metadata)).message
-
-
-def recorded(shared: Path, case: str) -> Iterator[tuple[str, Object]]:
-    folder = shared / "facts/recordings/kfserving-0.5.1/inferenceservice" / case / "objects"
-    for path in sorted(folder.glob("*.yaml")):
-        yield path.name, yaml.safe_load(path.read_text())
-
-
-def test_every_object_of_a_recorded_ready_inference_service_is_ready(shared: Path) -> None:
-    verdicts = {name: readiness(obj) for name, obj in recorded(shared, "flowers-sample")}
-    assert len(verdicts) == 22
-    assert {name: v for name, v in verdicts.items() if not v.ready} == {}
-
-
-# What each recorded failure says; `progressing` where the real objects never said more.
-RECORDED_FAILURES = [
-    ("fail-tag-missing", "InferenceService", "failed"),
-    ("fail-tag-missing", "Revision", "failed"),
-    ("fail-digest-missing", "Deployment", "failed"),
-    ("fail-digest-missing", "Pod", "progressing"),
-    ("fail-crash-loop", "Pod", "failed"),
-    ("fail-crash-loop", "InferenceService", "failed"),
-    ("fail-model-missing", "Pod", "failed"),
-    ("fail-unschedulable", "Pod", "progressing"),
-    ("fail-unschedulable", "Revision", "failed"),
-    ("fail-never-ready", "InferenceService", "progressing"),
-    ("fail-never-ready", "Deployment", "failed"),
-]
-
-
-@pytest.mark.parametrize(("case", "kind", "state"), RECORDED_FAILURES)
-def test_recorded_failures_are_judged_as_they_were(
-    shared: Path, case: str, kind: str, state: str
-) -> None:
-    objects = [obj for _, obj in recorded(shared, case) if obj["kind"] == kind]
-    assert objects
-    assert state in {readiness(obj).state for obj in objects}
