@@ -71,15 +71,18 @@ def wait_ready(
     cancel: Cancel,
     progress: Progress = ignore,
     patience: Patience | None = None,
+    waited: float = 0.0,
 ) -> None:
     """Return as soon as every object is ready. deadline: seconds from now.
+
+    waited: seconds that the caller has waited for the same before, for the message.
 
     Raises NotReady when an object failed or the time is over, with the first cause; ApiError when
     the cluster cannot be read; what `cancel` carries, within a second.
     """
     wait = _Wait(cluster, list(dict.fromkeys(refs)), patience or Patience(), progress)
     try:
-        wait.run(deadline, cancel)
+        wait.run(deadline, cancel, waited)
     finally:
         wait.stop()
 
@@ -103,7 +106,7 @@ class _Wait:
         self._old_templates: set[tuple[Owner, str]] = set()
         self._report = Report(progress, len(refs))
 
-    def run(self, deadline: float, cancel: Cancel) -> None:
+    def run(self, deadline: float, cancel: Cancel, waited: float) -> None:
         end = time.monotonic() + deadline
         if not self._seen:
             return
@@ -117,7 +120,7 @@ class _Wait:
             self._raise_if_failed(cancel)
             now = time.monotonic()
             if now >= end:
-                raise self._too_late(deadline)
+                raise self._too_late(waited + deadline)
             self._report.show(self._pending())
             self._take(min(_TICK, end - now))
         self._report.finish()

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from installer.cluster.client import Cluster
+from installer.cluster.definitions import wait_established
 from installer.cluster.readiness import readiness
 from installer.cluster.wait import Pending, wait_ready
 from installer.cluster.webhooks import wait_answering
@@ -52,7 +53,11 @@ def await_gate(cluster: Cluster, gate: Gate, deadline: float, emit: Emit, cancel
     def left() -> float:
         return max(0.0, deadline - time.monotonic())
 
-    if gate.stage in ("namespaces", "crds", "resources", "jobs"):
+    if gate.stage == "crds":
+        refs = gate.unready("crds")
+        wait_established(cluster, refs, deadline=left(), cancel=cancel, progress=progress)
+        _await_served(cluster, gate, cancel)
+    elif gate.stage in ("namespaces", "resources", "jobs"):
         refs = gate.unready(gate.stage)
         wait_ready(cluster, refs, deadline=left(), cancel=cancel, progress=progress)
     elif gate.stage == "workloads":
@@ -70,8 +75,6 @@ def await_gate(cluster: Cluster, gate: Gate, deadline: float, emit: Emit, cancel
             progress=progress,
             emit=emit,
         )
-    if gate.stage == "crds":
-        _await_served(cluster, gate, cancel)
 
 
 def _is_ready(obj: Object | None) -> bool:

@@ -126,6 +126,33 @@ class Stack(Place):
 MakePlace = Callable[..., Place]
 
 
+def follow(
+    process: subprocess.Popen[str], wanted: Callable[[dict[str, Any]], bool]
+) -> list[dict[str, Any]]:
+    """Read a running command's events up to the first that is wanted."""
+    assert process.stdout is not None
+    read = []
+    for line in process.stdout:
+        read.append(json.loads(line))
+        if wanted(read[-1]):
+            return read
+    raise AssertionError(f"ended before the event came; the last was {read[-1:]}")
+
+
+def at_stage(component: str, stage: str) -> Callable[[dict[str, Any]], bool]:
+    """Wants the begin of a stage."""
+    return lambda event: (
+        event["event"] == "stage_started"
+        and (event["component"], event["stage"]) == (component, stage)
+    )
+
+
+def finish(process: subprocess.Popen[str]) -> Result:
+    """Read a running command to its end."""
+    out, err = process.communicate(timeout=240)
+    return Result(process.returncode, list(_events(out)), err)
+
+
 def _events(out: str) -> Iterator[dict[str, Any]]:
     for line in out.splitlines():
         if line.endswith("}"):  # a killed process may leave half a line

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import signal
 import subprocess
 from collections.abc import Iterator
@@ -13,10 +12,12 @@ from harness import (
     RELEASE,
     MakePlace,
     Place,
-    Result,
     Stack,
     applied_refs,
+    at_stage,
     audited_writes,
+    finish,
+    follow,
     state_of,
 )
 
@@ -46,21 +47,6 @@ def there(shared_place: Place) -> Iterator[Place]:
     assert gone.code == 0, gone.finished.get("error") or gone.stderr
 
 
-def follow(process: subprocess.Popen[str], event: str, **fields: str) -> None:
-    """Read a running command's events up to the one that fits."""
-    assert process.stdout is not None
-    for line in process.stdout:
-        found = json.loads(line)
-        if found["event"] == event and all(found.get(k) == v for k, v in fields.items()):
-            return
-    raise AssertionError(f"ended without {event} {fields}")
-
-
-def finish(process: subprocess.Popen[str]) -> Result:
-    out, err = process.communicate(timeout=240)
-    return Result(process.returncode, [json.loads(line) for line in out.splitlines()], err)
-
-
 def assert_complete(there: Place, expected: dict[Any, Any]) -> None:
     """The end state is that of an undisturbed install and the ledger owns every object."""
     cluster = there.cluster()
@@ -76,7 +62,7 @@ def test_an_api_server_that_is_killed_and_comes_back_only_delays(
     there: Place, expected: dict[Any, Any]
 ) -> None:
     running = there.installer.start("install", RELEASE)
-    follow(running, "stage_started", component="knative-serving", stage="workloads")
+    follow(running, at_stage("knative-serving", "workloads"))
     lifecycle.restart(there.sandbox.name, "kube-apiserver")
     ended = finish(running)
     assert ended.code == 0, ended.finished.get("error") or ended.stderr
@@ -89,7 +75,7 @@ def test_an_etcd_that_stands_still_for_20_seconds_only_delays(
     there: Place, expected: dict[Any, Any]
 ) -> None:
     running = there.installer.start("install", RELEASE)
-    follow(running, "stage_started", component="istio", stage="setup")
+    follow(running, at_stage("istio", "setup"))
     lifecycle.signal_component(there.sandbox.name, "etcd", signal.SIGSTOP)
     try:
         with pytest.raises(subprocess.TimeoutExpired):
@@ -107,7 +93,7 @@ def test_an_interrupted_install_says_so_and_continues_when_run_again(
     there: Place, expected: dict[Any, Any], how: signal.Signals
 ) -> None:
     running = there.installer.start("install", RELEASE)
-    follow(running, "stage_started", component="cert-manager", stage="setup")
+    follow(running, at_stage("cert-manager", "setup"))
     running.send_signal(how)
     ended = finish(running)
     assert ended.code == 130
@@ -164,7 +150,7 @@ def test_of_two_installers_one_wins_and_the_other_leaves_no_trace(
     there: Place, expected: dict[Any, Any]
 ) -> None:
     first = there.installer.start("install", RELEASE)
-    follow(first, "stage_started", component="istio", stage="namespaces")
+    follow(first, at_stage("istio", "namespaces"))
     before = ledgers.read(there.cluster())
     second = there.installer.run("install", RELEASE)
     assert second.code == 3, second.finished

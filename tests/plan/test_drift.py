@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+
 from installer.core.objects import Ref
 from installer.plan.drift import RAN_ONCE, Entry, decide, seen_fingerprint
 

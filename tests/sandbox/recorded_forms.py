@@ -78,3 +78,8 @@ def normal(message: str) -> str:
         r'"(crypto/rsa: verification error|x509: ECDSA verification failure)"', "", message
     )
     return re.sub(r'authority certificate "[^"]*"', "authority certificate", message)
+
+
+def unordered(message: str) -> list[str]:
+    """A message's words: the API server lists several schema errors in random order."""
+    return sorted(re.split(r"[\[\], ]+", message))
