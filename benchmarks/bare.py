@@ -18,7 +18,7 @@ def first(place: Place, stack: Stack) -> Applied:
     kinds are there before.
     """
     cluster = place.cluster()
-    groups, begun = [], time.monotonic()
+    groups, span, begun = [], 0.0, time.monotonic()
     with ThreadPoolExecutor(THREADS) as pool:
         for group in stack.groups:
             versions = {body["apiVersion"] for body in group.bodies}
@@ -26,6 +26,7 @@ def first(place: Place, stack: Stack) -> Applied:
             started = time.monotonic()
             list(pool.map(cluster.apply, group.bodies))
             groups.append(time.monotonic() - started)
+            span = time.monotonic() - begun
             stack.await_gates(place, group)
     cluster.close()
-    return Applied(groups, time.monotonic() - begun)
+    return Applied(groups, span, time.monotonic() - begun)

@@ -76,11 +76,12 @@ class Kubectl:
 
     def first(self, place: Place) -> Applied:
         """Apply to an empty cluster."""
-        groups, begun = [], time.monotonic()
+        groups, span, begun = [], 0.0, time.monotonic()
         for file, group in zip(self._files, self._stack.groups, strict=True):
             groups.append(self._apply(place, [file]))
+            span = time.monotonic() - begun
             self._stack.await_gates(place, group)
-        return Applied(groups, time.monotonic() - begun)
+        return Applied(groups, span, time.monotonic() - begun)
 
     def again(self, place: Place) -> tuple[float, float]:
         """Apply what is there already: seconds of one command for all, and of the same commands

@@ -38,9 +38,14 @@ class Group:
 
 @dataclass(frozen=True, slots=True)
 class Applied:
-    """A first apply by another. groups: seconds of sending each group; whole: with the gates."""
+    """A first apply by another.
+
+    groups: seconds of sending each group. span: from the first request to the last answer, with
+    the gates between groups. whole: with the gates after the last group too.
+    """
 
     groups: Sequence[float]
+    span: float
     whole: float
 
     @property
@@ -50,7 +55,9 @@ class Applied:
 
     def __str__(self) -> str:
         groups = " + ".join(f"{seconds:.2f}" for seconds in self.groups)
-        return f"{groups} = {self.sending:.2f} s, with gates {self.whole:.2f} s"
+        return (
+            f"{groups} = {self.sending:.2f} s, with gates {self.span:.2f} s, all {self.whole:.2f} s"
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -38,7 +38,7 @@ _HOLDER = "kserve-installer/holder"
 
 @dataclass(frozen=True, slots=True)
 class Holder:
-    """Who holds the lock. boot and started identify the process beyond its pid."""
+    """Who holds the lock. boot and started say which process the pid means."""
 
     user: str
     host: str
@@ -59,7 +59,7 @@ class Holder:
         return cls(user, socket.gethostname(), pid, _boot(), _started(pid), run, command)
 
     def is_dead_here(self) -> bool:
-        """True when it was a process of this machine, since its last boot, that is gone."""
+        """True when it was a process that this one could see, since the last boot, and is gone."""
         if self.host != socket.gethostname() or not self.boot:
             return False
         return self.boot == _boot() and _started(self.pid) != self.started
@@ -69,8 +69,10 @@ class Holder:
 
 
 def _boot() -> str:
+    """Where process ids mean what they mean here: this boot, and this container's namespace."""
     try:
-        return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+        return f"{boot} {Path('/proc/self/ns/pid').readlink()}"
     except OSError:
         return ""
 

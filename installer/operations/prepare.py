@@ -13,7 +13,13 @@ from pathlib import Path
 from installer.catalog.load import load, load_release
 from installer.catalog.manifests import load_objects
 from installer.catalog.model import Catalog, Component, Release
-from installer.catalog.resolve import components_of, find_release, fits, nearest_fit
+from installer.catalog.resolve import (
+    components_of,
+    find_release,
+    fits,
+    nearest_fit,
+    warnings,
+)
 from installer.catalog.sources import SourceOptions
 from installer.cluster import ledger as ledgers
 from installer.cluster.client import Cluster, Identity
@@ -129,6 +135,8 @@ def prepare(cluster: Cluster, choice: Choice, emit: Emit, cancel: Cancel) -> Pre
     options, release, components = choice.options, choice.release, choice.components
     identity = cluster.identity()
     check_kubernetes(choice, identity)
+    for reason in warnings(choice.catalog, release, identity.version):
+        emit(Event("warning", {"message": str(reason), "object": identity.server, "remedy": ""}))
     ledger = ledgers.read(cluster)
     check_installed(ledger, release)
     settings = options.settings
