@@ -22,7 +22,7 @@ from installer.cluster.wait import wait_ready
 from installer.core.cancel import Cancel
 from installer.core.errors import Interrupted, NotReady
 from installer.core.objects import Object, Ref, ref_of
-from installer.sandbox import script
+from installer.sandbox import lifecycle, script
 from installer.sandbox.lifecycle import restart
 from installer.sandbox.options import SandboxInfo
 from installer.sandbox.script import ImageRule, Script
@@ -33,9 +33,10 @@ _numbers = itertools.count(1)
 
 
 @pytest.fixture(scope="module")
-def sandbox(sandbox_factory: Callable[..., SandboxInfo]) -> SandboxInfo:
+def sandbox(sandbox_factory: Callable[..., SandboxInfo]) -> Iterator[SandboxInfo]:
     """One that no other module scripts."""
-    return sandbox_factory(name="waiting")
+    yield sandbox_factory(name="waiting", fresh=True)
+    lifecycle.down("waiting")
 
 
 @pytest.fixture(scope="module")

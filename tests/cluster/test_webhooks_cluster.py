@@ -23,7 +23,7 @@ from installer.core.cancel import Cancel
 from installer.core.errors import Interrupted, NotReady
 from installer.core.events import Event
 from installer.core.objects import Object, Ref
-from installer.sandbox import script
+from installer.sandbox import lifecycle, script
 from installer.sandbox.options import SandboxInfo
 from installer.sandbox.script import Script, WebhookRule
 
@@ -34,9 +34,10 @@ KFSERVING_SERVICE = "kfserving-system/kfserving-webhook-server-service"
 
 
 @pytest.fixture(scope="module")
-def sandbox(sandbox_factory: Callable[..., SandboxInfo]) -> SandboxInfo:
+def sandbox(sandbox_factory: Callable[..., SandboxInfo]) -> Iterator[SandboxInfo]:
     """One that no other module scripts."""
-    return sandbox_factory(name="answering")
+    yield sandbox_factory(name="answering", fresh=True)
+    lifecycle.down("answering")
 
 
 @pytest.fixture(scope="module")

@@ -2,22 +2,32 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from harness import RELEASE, Installer, MakePlace, Place, Stack
 
+from installer.sandbox import lifecycle
 
-@pytest.fixture(scope="session")
-def place(sandbox_factory: Any, shared: Path) -> MakePlace:
-    """place(kubernetes="1.20.2", **options): a sandbox that only the caller knows."""
+
+@pytest.fixture(scope="module")
+def place(sandbox_factory: Any, shared: Path) -> Iterator[MakePlace]:
+    """place(kubernetes="1.20.2", **options): a sandbox that only the caller knows.
+
+    They are taken down with the module: an API server that has served a stack keeps a gigabyte.
+    """
+    names: list[str] = []
 
     def make(kubernetes: str = "1.20.2", **options: Any) -> Place:
         info = sandbox_factory(kubernetes, fresh=True, **options)
+        names.append(info.name)
         return Place(info, Installer(info.kubeconfig, shared / "upstream"))
 
-    return make
+    yield make
+    for name in names:
+        lifecycle.down(name)
 
 
 @pytest.fixture(scope="module")

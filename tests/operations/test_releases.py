@@ -7,6 +7,7 @@ from harness import MakePlace, applied_refs, audited_writes, counts, state_of
 
 from installer.cluster import ledger as ledgers
 from installer.cluster.readiness import readiness
+from installer.sandbox import lifecycle
 
 pytestmark = pytest.mark.cluster
 
@@ -41,3 +42,4 @@ def test_a_release_converges_then_writes_nothing_then_leaves_nothing(
     assert gone.code == 0, gone.finished.get("error") or gone.stderr
     assert state_of(there.cluster(), refs) == {}
     assert there.cluster().get(ledgers.HOME) is None
+    lifecycle.down(there.sandbox.name)
