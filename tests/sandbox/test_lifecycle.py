@@ -6,7 +6,7 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -71,34 +71,41 @@ def test_the_servers_are_real_and_of_the_version_asked_for(sandbox: SandboxInfo)
     api.until("/api/v1/namespaces", lambda found: "controllers-work" not in found)
 
 
-def test_up_tells_where_the_sandbox_is(sandbox: SandboxInfo) -> None:
-    told = json.loads(json.dumps(sandbox.to_dict()))
+@pytest.fixture(scope="module")
+def undisturbed(sandbox_factory: SandboxFactory) -> Iterator[SandboxInfo]:
+    """One whose servers no other module restarts."""
+    yield sandbox_factory(name="undisturbed", fresh=True)
+    down("undisturbed")
+
+
+def test_up_tells_where_the_sandbox_is(undisturbed: SandboxInfo) -> None:
+    told = json.loads(json.dumps(undisturbed.to_dict()))
     assert {"name", "kubeconfig", "server", "kubernetes", "gateway", "audit_log", "pids"} <= set(
         told
     )
     assert told["kubernetes"] == "1.20.2"
     assert set(told["pids"]) == {"daemon", *COMPONENTS}
-    assert status(sandbox.name) == [sandbox]
+    assert status(undisturbed.name) == [undisturbed]
     assert status("no-such-sandbox") == []
     kubeconfig = Path(told["kubeconfig"])
     assert kubeconfig.stat().st_mode & 0o777 == 0o600
-    assert sandbox.state_dir.stat().st_mode & 0o777 == 0o700
+    assert undisturbed.state_dir.stat().st_mode & 0o777 == 0o700
     config = yaml.safe_load(kubeconfig.read_text())
-    assert config["current-context"] == f"sandbox-{sandbox.name}"
+    assert config["current-context"] == f"sandbox-{undisturbed.name}"
     assert config["clusters"][0]["cluster"]["server"] == told["server"]
 
 
-def test_a_second_up_leaves_the_running_sandbox_alone(sandbox: SandboxInfo) -> None:
-    again = up(SandboxOptions(name=sandbox.name, kubernetes=f"v{sandbox.kubernetes}"))
-    assert again == sandbox
+def test_a_second_up_leaves_the_running_sandbox_alone(undisturbed: SandboxInfo) -> None:
+    again = up(SandboxOptions(name=undisturbed.name, kubernetes=f"v{undisturbed.kubernetes}"))
+    assert again == undisturbed
     assert not again.started
 
 
-def test_up_refuses_a_running_sandbox_of_another_version(sandbox: SandboxInfo) -> None:
+def test_up_refuses_a_running_sandbox_of_another_version(undisturbed: SandboxInfo) -> None:
     with pytest.raises(UsageError, match=r"runs Kubernetes 1\.20\.2, not 1\.25\.3") as refused:
-        up(SandboxOptions(name=sandbox.name, kubernetes="1.25.3"))
-    assert f"sandbox down --name {sandbox.name}" in refused.value.remedy
-    assert status(sandbox.name) == [sandbox]
+        up(SandboxOptions(name=undisturbed.name, kubernetes="1.25.3"))
+    assert f"sandbox down --name {undisturbed.name}" in refused.value.remedy
+    assert status(undisturbed.name) == [undisturbed]
 
 
 @pytest.mark.parametrize(
