@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 import sys
+import threading
 import time
 import traceback
 from argparse import Namespace
@@ -81,11 +82,13 @@ class Session:
         self._renderer = renderer(args)
         self._interrupts = Interrupts(self.cancel)
         self._progress = Progress()
+        self._counting = threading.Lock()
         self._begun = time.monotonic()
 
     def emit(self, event: Event) -> None:
         """The `Emit` of every engine."""
-        self._progress.on(event)
+        with self._counting:
+            self._progress.on(event)
         self._renderer.emit(event)
 
     def run(self, work: Callable[[Session], Mapping[str, Any]]) -> int:

@@ -70,35 +70,55 @@ def _wait_group(
         if cluster.discovery().find(group[0], group[1]) is None:
             return  # its CRD is gone, and with it every object
         try:
-            listed = cluster.list(*group)
-            left = {dig(o, "metadata", "name"): o for o in listed.items}
-            left = {name: obj for name, obj in left.items() if name in names}
-            _delete_again(cluster, left.values())
-            _tell(left, len(names), ends, progress)
-            if not left:
+            if _gone(cluster, group, names, ends, progress):
                 return
-            seconds = min(_WATCH_SECONDS, max(1.0, ends - time.monotonic()))
-            for change, obj in cluster.watch(
-                *group, resource_version=listed.resource_version, timeout=seconds
-            ):
-                name = dig(obj, "metadata", "name")
-                if name not in names:
-                    continue
-                if change == "DELETED":
-                    left.pop(name, None)
-                else:
-                    left[name] = obj
-                if change == "ADDED":
-                    _delete_again(cluster, [obj])
-                _tell(left, len(names), ends, progress)
-                if not left:
-                    return
         except ApiError as error:
             if error.failure.kind in ("not-found", "no-match"):
                 return
             if not error.failure.transient and error.failure.kind != "gone":
                 raise
+            if time.monotonic() >= ends:
+                raise NotReady(
+                    f"it cannot be seen whether {group[1]} objects are gone: {error.message}",
+                    kind="not-deleted",
+                    object=group[1],
+                    remedy=error.remedy,
+                ) from error
             cancel.sleep(0.2)
+
+
+def _gone(
+    cluster: Cluster,
+    group: tuple[str, str, str],
+    names: set[str],
+    ends: float,
+    progress: Remaining,
+) -> bool:
+    """True as soon as none of them is there; False when the watch ended before that."""
+    listed = cluster.list(*group)
+    left = {dig(o, "metadata", "name"): o for o in listed.items}
+    left = {name: obj for name, obj in left.items() if name in names}
+    _delete_again(cluster, left.values())
+    _tell(left, len(names), ends, progress)
+    if not left:
+        return True
+    seconds = min(_WATCH_SECONDS, max(1.0, ends - time.monotonic()))
+    for change, obj in cluster.watch(
+        *group, resource_version=listed.resource_version, timeout=seconds
+    ):
+        name = dig(obj, "metadata", "name")
+        if name not in names:
+            continue
+        if change == "DELETED":
+            left.pop(name, None)
+        else:
+            left[name] = obj
+        if change == "ADDED":
+            _delete_again(cluster, [obj])
+        _tell(left, len(names), ends, progress)
+        if not left:
+            return True
+    return False
 
 
 def _delete_again(cluster: Cluster, objects: Iterable[Object]) -> None:

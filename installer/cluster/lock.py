@@ -68,6 +68,12 @@ class Holder:
         return f"{self.user}@{self.host} (process {self.pid}, {self.command})"
 
 
+def _now_awake_or_not() -> float:
+    """Seconds on a clock that goes on while the machine is suspended, where there is one."""
+    clock = getattr(time, "CLOCK_BOOTTIME", None)
+    return time.monotonic() if clock is None else time.clock_gettime(clock)
+
+
 def _boot() -> str:
     """Where process ids mean what they mean here: this boot, and this container's namespace."""
     try:
@@ -98,7 +104,7 @@ class Lock:
         self._cancel = cancel
         self._guard = threading.Lock()
         self._released = threading.Event()
-        self._renewed = time.monotonic()
+        self._renewed = _now_awake_or_not()
         self._thread = threading.Thread(target=self._renew_until_released, daemon=True)
         self._thread.start()
 
@@ -107,7 +113,7 @@ class Lock:
 
         A process that slept through a lease duration may have been replaced meanwhile.
         """
-        if time.monotonic() - self._renewed > DURATION / 2:
+        if _now_awake_or_not() - self._renewed > DURATION / 2:
             self._renew()
 
     def release(self) -> None:
@@ -133,6 +139,7 @@ class Lock:
         with self._guard:
             if self._released.is_set():
                 return
+            asked = _now_awake_or_not()
             body = {**self._lease, "spec": {**self._lease["spec"], "renewTime": _now()}}
             try:
                 self._lease = self._cluster.replace(body)
@@ -140,7 +147,7 @@ class Lock:
                 if error.failure.kind not in ("conflict", "not-found"):
                     raise
                 self._adopt_or_fail()
-            self._renewed = time.monotonic()
+            self._renewed = asked
 
     def _adopt_or_fail(self) -> None:
         """A renewal whose answer was lost still counts: ours is known by its uid."""

@@ -12,6 +12,7 @@ from installer.cluster.readiness import readiness
 from installer.cluster.wait import Pending, wait_ready
 from installer.cluster.webhooks import wait_answering
 from installer.core.cancel import Cancel
+from installer.core.errors import NotReady
 from installer.core.events import Emit, Event
 from installer.core.objects import Object, Ref
 from installer.plan.wanted import Wanted
@@ -56,7 +57,7 @@ def await_gate(cluster: Cluster, gate: Gate, deadline: float, emit: Emit, cancel
     if gate.stage == "crds":
         refs = gate.unready("crds")
         wait_established(cluster, refs, deadline=left(), cancel=cancel, progress=progress)
-        _await_served(cluster, gate, cancel)
+        _await_served(cluster, gate, deadline, cancel)
     elif gate.stage in ("namespaces", "resources", "jobs"):
         refs = gate.unready(gate.stage)
         wait_ready(cluster, refs, deadline=left(), cancel=cancel, progress=progress)
@@ -81,7 +82,7 @@ def _is_ready(obj: Object | None) -> bool:
     return bool(obj) and readiness(obj).ready
 
 
-def _await_served(cluster: Cluster, gate: Gate, cancel: Cancel) -> None:
+def _await_served(cluster: Cluster, gate: Gate, deadline: float, cancel: Cancel) -> None:
     """Discovery lags behind Established: ask again until every new kind is there."""
     kinds = [
         (f"{spec['group']}/{version}", spec["names"]["kind"])
@@ -94,8 +95,17 @@ def _await_served(cluster: Cluster, gate: Gate, cancel: Cancel) -> None:
     while True:
         discovery.forget({api_version for api_version, _ in kinds})
         discovery.prefetch({api_version for api_version, _ in kinds})
-        if all(discovery.find(api_version, kind) is not None for api_version, kind in kinds):
+        missing = [key for key in kinds if discovery.find(*key) is None]
+        if not missing:
             return
+        if time.monotonic() >= deadline:
+            api_version, kind = missing[0]
+            raise NotReady(
+                f"{kind} {api_version} is established and still not served",
+                kind="not-served",
+                object=f"{kind} {api_version}",
+                remedy="look at the API server's log, then run the same command again",
+            )
         cancel.sleep(delay)
         delay = min(1.0, delay * 2)
 

@@ -19,7 +19,7 @@ from installer.cluster.errors import ApiError
 from installer.cluster.ledger import Ledger, Run
 from installer.core.cancel import Cancel
 from installer.core.errors import ChecksFailed, ExitCode, InstallerError, Interrupted
-from installer.core.events import Emit, Event
+from installer.core.events import Emit, Event, silent
 from installer.core.objects import Ref
 from installer.operations.install import Outcome
 from installer.operations.leftovers import Leftover, foreign_content, made_at_run_time
@@ -140,6 +140,7 @@ def execute_uninstall(
         return Outcome.of("unchanged", tally, cluster, started), []
     run = begin_run("uninstall", prepared.release)
     with locks.held(cluster, run=run.id, command="uninstall", emit=emit, cancel=cancel) as lock:
+        prepared = _decided_again(cluster, prepared, cancel)
         ledger = replace(prepared.ledger, state="uninstalling", runs=(*prepared.ledger.runs, run))
         ledgers.write_stack(cluster, ledger)
         emit(Event("recorded", {"run": run.id}))
@@ -150,9 +151,8 @@ def execute_uninstall(
             _close_failed(cluster, ledger, run, error)
             raise
         if left:
-            ledgers.write_stack(
-                cluster, replace(ledger, runs=(*ledger.runs[:-1], end_run(run, "failed")))
-            )
+            ended = replace(ledger, runs=(*ledger.runs[:-1], end_run(run, "failed")))
+            _remember(cluster, ended, left)
         else:
             for name in ledger.components:
                 ledgers.forget_component(cluster, name)
@@ -161,6 +161,44 @@ def execute_uninstall(
         removal.remove_home()
     outcome = Outcome.of("failed" if left else "done", tally, cluster, started)
     return replace(outcome, exit_code=ExitCode.FAILED if left else ExitCode.DONE), left
+
+
+def _decided_again(
+    cluster: Cluster, prepared: PreparedUninstall, cancel: Cancel
+) -> PreparedUninstall:
+    """What is there now that the lock is held: the user may have thought for an hour.
+
+    Raises ChecksFailed when objects of users have appeared that were not confirmed.
+    """
+    now = prepare_uninstall(cluster, prepared.options, silent, cancel)
+    confirmed = {*prepared.users.inference, *prepared.users.others}
+    new = [ref for ref in (*now.users.inference, *now.users.others) if ref not in confirmed]
+    if new:
+        raise ChecksFailed(
+            f"{_counted(new, 'object')} of users appeared since this was confirmed: {_listed(new)}",
+            kind="changed",
+            remedy="run the same command again and look at what would be lost",
+        )
+    return now
+
+
+def _remember(cluster: Cluster, ledger: Ledger, left: Sequence[Leftover]) -> None:
+    """Keep of the ledger what still exists.
+
+    When that is only namespaces kept for what others have in them, the stack counts as
+    uninstalled: install works again, and so does an uninstall once they are empty.
+    """
+    kept = {item.ref.identity for item in left}
+    if any(item.ref.kind != "Namespace" for item in left):
+        ledgers.write_stack(cluster, ledger)
+        return
+    for record in ledger.components.values():
+        entries = {key: entry for key, entry in record.entries.items() if key in kept}
+        if entries:
+            ledgers.write_component(cluster, replace(record, stages={}, entries=entries))
+        else:
+            ledgers.forget_component(cluster, record.name)
+    ledgers.write_stack(cluster, Ledger(runs=ledger.runs))
 
 
 def _close_failed(cluster: Cluster, ledger: Ledger, run: Run, error: BaseException) -> None:
@@ -207,6 +245,8 @@ class _Removal:
         self._group("webhooks", webhooks)
         self._group("controllers", controllers, propagation="Foreground")
         self._group("setup", rest)
+        # with its CRD every object of a kind goes: none may have been made meanwhile
+        _refuse_losses(user_objects(self._cluster, self._prepared.ledger), self._prepared.options)
         self._group("crds", definitions)
         self._group("run-time", made_at_run_time(self._cluster, self._prepared.ledger))
         kept = self._namespaces(namespaces)

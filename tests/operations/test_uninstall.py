@@ -8,7 +8,15 @@ import pytest
 from harness import RELEASE, MakePlace, Stack, applied_refs, audited_writes, state_of
 
 from installer.cluster import ledger as ledgers
+from installer.core.cancel import Cancel
+from installer.core.errors import ChecksFailed
+from installer.core.events import silent
 from installer.core.objects import Ref
+from installer.operations.uninstall import (
+    UninstallOptions,
+    execute_uninstall,
+    prepare_uninstall,
+)
 
 pytestmark = pytest.mark.cluster
 
@@ -69,6 +77,8 @@ def test_a_namespace_that_holds_something_of_others_is_kept_and_told(stack: Stac
     left = set(state_of(cluster, applied_refs(stack.first)))
     assert left == {Ref("v1", "Namespace", "", "istio-system")}
 
+    dry = stack.installer.run("install", RELEASE, "--dry-run")
+    assert dry.code == 0, "a kept namespace must not stand in the way of an install"
     assert cluster.delete(foreign)
     again = stack.installer.run("uninstall")
     assert again.code == 0, again.finished.get("error") or again.stderr
@@ -81,6 +91,22 @@ def test_a_namespace_that_holds_something_of_others_is_kept_and_told(stack: Stac
         if item["metadata"]["name"] == "istio-ca-root-cert"
     ]
     assert roots == []
+
+
+def test_an_inferenceservice_that_appears_after_the_decision_is_not_lost(
+    stack: Stack,
+) -> None:
+    """Decided while there was none, executed when there is one."""
+    assert stack.installer.run("install", RELEASE).code == 0
+    cluster, cancel = stack.cluster(), Cancel()
+    options = UninstallOptions(delete_inferenceservices=True)
+    prepared = prepare_uninstall(cluster, options, silent, cancel)
+    cluster.create(flowers())
+    with pytest.raises(ChecksFailed, match="InferenceService default/flowers"):
+        execute_uninstall(cluster, prepared, silent, cancel)
+    ref = Ref("serving.kubeflow.org/v1beta1", "InferenceService", "default", "flowers")
+    assert cluster.get(ref) is not None
+    assert stack.installer.run("uninstall", "--delete-inferenceservices").code == 0
 
 
 def test_uninstalling_twice_writes_nothing(stack: Stack) -> None:
