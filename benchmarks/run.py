@@ -204,7 +204,7 @@ def main() -> int:
         bench.small_things()
     series = figures(bench.measured)
     reached = targets(series)
-    about += f"{before.capitalize()} before, {report.load()} after.\n"
+    about += f"Before: {before}; after: {report.load()}.\n"
     text = f"{about}\n{report.tables(reached, list(series.values()))}"
     print(f"\n{text}")
     if options.keep:
