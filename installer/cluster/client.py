@@ -26,8 +26,6 @@ FIRST_CONTACT = 10.0
 """Seconds in which a server must answer for the first time: a wrong address is told soon."""
 LAST_WORDS = 5.0
 """Seconds for what is still written after a run was stopped."""
-LAST_WORDS = 5.0
-"""Seconds that a request of a cancelled run may take, and be tried again."""
 WATCH_GRACE = 10.0
 """Seconds beyond a watch's own timeout after which its connection is taken for dead."""
 _APPLY = "application/apply-patch+yaml"
