@@ -24,13 +24,13 @@ $(READY): requirements-dev.txt pyproject.toml tools/setup.sh
 etcd:
 	@tools/etcd.sh
 
-demo: setup etcd ## a sandbox, an install on it, and once more
+demo: setup etcd ## a sandbox, preflight, plan, an install on it, and once more
 	@tools/demo.sh
 
 test: setup etcd ## all tests but the long ones; ARGS="-k word" chooses
 	@$(BIN)/pytest -m "not kill" $(ARGS)
 
-test-kill: setup etcd ## SIGKILL at every event of an install; long
+test-kill: setup etcd ## SIGKILL at every event of an install: hours; KILL_SHARD=3/8 for a part
 	@$(BIN)/pytest -m kill $(ARGS)
 
 lint: setup ## style, types, import layers, generated documentation, shell syntax

@@ -56,7 +56,7 @@ def apply_all(
     *,
     live: Mapping[Identity, Object] | None = None,
     expected: Collection[tuple[str, str]] = (),
-    force: bool = False,
+    forced: Collection[Ref] = (),
     on_result: Callable[[Applied], None] | None = None,
     workers: int = WORKERS,
 ) -> list[Applied]:
@@ -64,14 +64,15 @@ def apply_all(
 
     live: the objects as last listed, by identity: tells changed from unchanged, and whether an
     earlier kubectl's fields are to be taken over. expected: (group, kind) that this run installs,
-    so that "not served" passes for a while. force: take fields from any manager.
+    so that "not served" passes for a while. forced: objects whose fields are taken from any
+    manager.
 
     on_result: called in the calling thread, once per object, as soon as its answer is there.
 
     Raises the ApiError of the first object that failed for good, after those already sent were
     answered; ApiError `field-conflict` naming all conflicts, after everything else was applied.
     """
-    job = _Job(cluster, live, frozenset(expected), force)
+    job = _Job(cluster, live, frozenset(expected), frozenset(forced))
     outcome = _Outcome()
     left = deque(range(len(items)))
     with ThreadPoolExecutor(max_workers=min(workers, len(items) or 1)) as pool:
@@ -127,12 +128,12 @@ class _Job:
         cluster: Cluster,
         live: Mapping[Identity, Object] | None,
         expected: frozenset[tuple[str, str]],
-        force: bool,
+        forced: frozenset[Ref],
     ) -> None:
         self._cluster = cluster
         self._live = live
         self._expected = expected
-        self._force = force
+        self._forced = forced
         self._rediscovery = threading.Lock()
 
     def apply(self, item: Item) -> Applied:
@@ -170,7 +171,7 @@ class _Job:
         if known is not None:
             known = self._take_over(item.ref, known)
         try:
-            answer = self._cluster.apply_answer(item.body, force=self._force)
+            answer = self._cluster.apply_answer(item.body, force=item.ref in self._forced)
         except ApiError as error:
             if not _only_leftovers(error.failure):
                 raise

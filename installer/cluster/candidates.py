@@ -9,6 +9,7 @@ from typing import Any
 
 from installer.cluster.client import Cluster
 from installer.cluster.discovery import Resource
+from installer.cluster.errors import ApiError
 from installer.cluster.probes import (
     Phase,
     Probe,
@@ -76,7 +77,7 @@ class Bodies:
             return config_map if resource.kind == "ConfigMap" else None
         name = f"{resource.plural}.{group}"
         ref = Ref("apiextensions.k8s.io/v1", "CustomResourceDefinition", "", name)
-        definition = self._cluster.get(ref)
+        definition = _or_none(lambda: self._cluster.get(ref))
         return smallest_object(definition, version, spec) if definition else None
 
 
@@ -161,9 +162,13 @@ class Candidates:
     def _touches(self, resource: Resource) -> Iterator[Probe]:
         """Updates of an object that exists and that the webhook's selectors match."""
         entry = self._target.entry
-        page = self._cluster.request(
-            "GET", resource.path(), query={"limit": "50"}, about=f"list of {resource.kind}"
+        page = _or_none(
+            lambda: self._cluster.request(
+                "GET", resource.path(), query={"limit": "50"}, about=f"list of {resource.kind}"
+            )
         )
+        if page is None:
+            return
         spaces = self._namespaces() if resource.namespaced else {}
         for item in page.get("items") or []:
             labels = dig(item, "metadata", "labels", default={})
@@ -238,6 +243,16 @@ class Candidates:
         order = [n for n in _PREFERRED_NAMESPACES if n in spaces]
         order += sorted(n for n in spaces if n not in order and not n.startswith("kube-"))
         return next((n for n in order if matches(selector, spaces[n])), None)
+
+
+def _or_none(read: Callable[[], Any]) -> Any:
+    """None where we may not look: other requests may still prove the webhook."""
+    try:
+        return read()
+    except ApiError as error:
+        if error.failure.kind != "forbidden":
+            raise
+        return None
 
 
 def _whole(pattern: str) -> bool:

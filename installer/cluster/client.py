@@ -8,24 +8,26 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from installer.cluster import watching
 from installer.cluster.connect import Access, find_access
 from installer.cluster.discovery import Discovery, Resource
 from installer.cluster.errors import ApiError, Failure
+from installer.cluster.identity import FIRST_CONTACT, Identity, read_identity
 from installer.cluster.session import Answer, Call, Session
+from installer.cluster.watching import ObjectList
 from installer.core.cancel import Cancel
 from installer.core.events import Emit, silent
-from installer.core.kubernetes_version import KubernetesVersion
-from installer.core.objects import Object, Ref, dig, ref_of
+from installer.core.objects import Object, Ref, ref_of
 from installer.plan.drift import MANAGER
 
-FIRST_CONTACT = 10.0
-"""Seconds in which a server must answer for the first time: a wrong address is told soon."""
-LAST_WORDS = 5.0
-"""Seconds for what is still written after a run was stopped."""
+__all__ = ["LAST_WORDS", "Cluster", "Identity", "ObjectList"]
+
+LAST_WORDS = 8.0
+"""Seconds for everything that is still written after a run was stopped."""
+_LAST_ANSWER = 4.0
+"""Seconds for one answer to it."""
 WATCH_GRACE = 10.0
 """Seconds beyond a watch's own timeout after which its connection is taken for dead."""
 _APPLY = "application/apply-patch+yaml"
@@ -35,25 +37,6 @@ _PATCHES = {
     "json": "application/json-patch+json",
     "strategic": "application/strategic-merge-patch+json",
 }
-
-
-@dataclass(frozen=True, slots=True)
-class Identity:
-    """Which cluster this is; nodes is 0 when we may not list them."""
-
-    context: str
-    server: str
-    version: KubernetesVersion
-    git_version: str
-    nodes: int
-
-
-@dataclass(frozen=True, slots=True)
-class ObjectList:
-    """A consistent LIST; each item carries apiVersion and kind."""
-
-    items: list[Object]
-    resource_version: str
 
 
 class Cluster:
@@ -73,6 +56,7 @@ class Cluster:
         retry_for: float = 60.0,
     ) -> None:
         self.cancel = cancel or Cancel()
+        self.emit = emit
         self.request_timeout = request_timeout
         self.retry_for = retry_for
         self._session = Session(access, self.cancel, emit)
@@ -116,13 +100,21 @@ class Cluster:
         if not self.cancel.stopped:
             return self
         if self._last_words is None:
-            other = copy.copy(self)
-            other.cancel = Cancel()
-            other.request_timeout = other.retry_for = LAST_WORDS
-            other._session = self._session.with_cancel(other.cancel)
-            other._discovery = self._discovery.with_fetch(other._fetch_kinds)
-            self._last_words = other
+            self._last_words = self.under(Cancel(LAST_WORDS), patience=_LAST_ANSWER)
         return self._last_words
+
+    def under(self, cancel: Cancel, *, patience: float) -> Cluster:
+        """The same server, stopped by another token only; its writes count as written by this one.
+
+        patience: seconds for an answer, and in which passing failures are tried again.
+        """
+        other = copy.copy(self)
+        other._last_words = None
+        other.cancel = cancel
+        other.request_timeout = other.retry_for = patience
+        other._session = self._session.with_cancel(cancel)
+        other._discovery = self._discovery.with_fetch(other._fetch_kinds)
+        return other
 
     def close(self) -> None:
         """Close the connections."""
@@ -132,33 +124,8 @@ class Cluster:
 
     def identity(self) -> Identity:
         """Ask the server who it is. Raises within about `FIRST_CONTACT` when it does not answer."""
-        server = self._session.access.server
-        found = self.request(
-            "GET",
-            "/version",
-            deadline=min(FIRST_CONTACT, self.request_timeout),
-            retry_for=min(FIRST_CONTACT, self.retry_for),
-            about=server,
-        )
-        git_version = str(dig(found, "gitVersion", default=""))
-        try:
-            version = KubernetesVersion.parse(git_version)
-        except ValueError as error:
-            what = f"{server} does not say which Kubernetes version it is: {git_version!r}"
-            raise ApiError(Failure("server-error", False, what), server) from error
-        return Identity(
-            self._session.access.context, server, version, git_version, self._count_nodes()
-        )
-
-    def _count_nodes(self) -> int:
-        try:
-            page = self.request("GET", "/api/v1/nodes", query={"limit": "1"}, about="Node")
-        except ApiError as error:
-            if error.failure.kind == "forbidden":
-                return 0
-            raise
-        remaining = dig(page, "metadata", "remainingItemCount", default=0)
-        return len(page["items"]) + int(remaining)
+        patience = min(FIRST_CONTACT, self.request_timeout, self.retry_for)
+        return read_identity(self._session.access, self.request, patience, self.emit)
 
     # kinds
 
@@ -259,7 +226,7 @@ class Cluster:
             lambda query: self.request(
                 "GET", path, query=query, accept=accept, about=f"list of {kind}"
             ),
-            _selecting(label_selector, field_selector),
+            watching.selecting(label_selector, field_selector),
         )
         for item in items:
             item["apiVersion"], item["kind"] = api_version, kind
@@ -376,7 +343,7 @@ class Cluster:
         `gone` when the version is too old, `unreachable` (transient) when the connection is lost.
         """
         query = {
-            **_selecting(label_selector, field_selector),
+            **watching.selecting(label_selector, field_selector),
             "watch": "1",
             "resourceVersion": resource_version,
             "allowWatchBookmarks": "true",
@@ -390,15 +357,10 @@ class Cluster:
             about=f"watch of {kind}",
         )
         for event, found in watching.events(
-            lambda: self._session.open(call), self.cancel, call.about
+            lambda: self._session.stream(call), self.cancel, call.about
         ):
             found["apiVersion"], found["kind"] = api_version, kind
             yield event, found
-
-
-def _selecting(labels: str, fields: str) -> dict[str, str]:
-    found = {"labelSelector": labels, "fieldSelector": fields}
-    return {name: value for name, value in found.items() if value}
 
 
 def _query(dry_run: bool, **parameters: str) -> dict[str, str]:

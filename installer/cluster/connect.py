@@ -101,6 +101,7 @@ class _Merged:
     """
 
     paths: tuple[Path, ...]
+    empty: bool
     current: str
     clusters: Mapping[str, tuple[Mapping[str, Any], Path]]
     users: Mapping[str, tuple[Mapping[str, Any], Path]]
@@ -108,19 +109,22 @@ class _Merged:
 
     @classmethod
     def read(cls, paths: list[Path]) -> _Merged:
-        documents = [(path, _document(path)) for path in paths]
+        found = [(path, _document(path)) for path in paths]
+        documents = [(path, document or {}) for path, document in found]
+        empty = all(document is None for _, document in found)
         current = next((d["current-context"] for _, d in documents if d.get("current-context")), "")
         parts = {
             plural: _named(documents, plural, plural[:-1])
             for plural in ("clusters", "users", "contexts")
         }
-        return cls(tuple(paths), current, **parts)
+        return cls(tuple(paths), empty, current, **parts)
 
     def __str__(self) -> str:
         return os.pathsep.join(str(path) for path in self.paths)
 
 
-def _document(path: Path) -> Mapping[str, Any]:
+def _document(path: Path) -> Mapping[str, Any] | None:
+    """The file's mapping; None when there is nothing in the file."""
     try:
         found = yaml.load(path.read_bytes(), Loader=_LOADER)
     except OSError as error:
@@ -130,9 +134,7 @@ def _document(path: Path) -> Mapping[str, Any]:
         mark = getattr(error, "problem_mark", None)
         where = f" (line {mark.line + 1})" if mark else ""
         raise _usage(f"the kubeconfig is not valid YAML{where}", object=str(path)) from error
-    if found is None:
-        return {}
-    if not isinstance(found, Mapping):
+    if found is not None and not isinstance(found, Mapping):
         raise _usage("this is not a kubeconfig: no mapping at the top", object=str(path))
     return found
 
@@ -188,11 +190,13 @@ def _from_kubeconfig(merged: _Merged, context: str | None) -> Access:
 
 def _chosen(merged: _Merged, context: str | None) -> tuple[str, Mapping[str, Any]]:
     known = sorted(merged.contexts)
+    if not known:
+        what = "is empty" if merged.empty else "has no contexts, so it leads to no cluster"
+        raise _usage(f"the kubeconfig {what}", object=str(merged))
     name = context or merged.current
     if not name:
-        listed = ", ".join(known) or "none"
         raise _usage(
-            f"the kubeconfig has no current context; known are: {listed}",
+            f"the kubeconfig has no current context; known are: {', '.join(known)}",
             object=str(merged),
             remedy="name one with --context",
             kind="context",
@@ -201,7 +205,7 @@ def _chosen(merged: _Merged, context: str | None) -> tuple[str, Mapping[str, Any
         close = difflib.get_close_matches(name, known, n=1)
         hint = f"did you mean {close[0]}? " if close else ""
         raise _usage(
-            f"there is no context {name!r}; known are: {', '.join(known) or 'none'}",
+            f"there is no context {name!r}; known are: {', '.join(known)}",
             object=str(merged),
             remedy=f"{hint}Name one with --context" if close else "name one with --context",
             kind="context",

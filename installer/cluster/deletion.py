@@ -15,6 +15,7 @@ from installer.core.objects import Object, Ref, conditions, dig, ref_of
 
 _PARALLEL = 8
 _WATCH_SECONDS = 30.0
+_PAUSE = 0.2
 
 Remaining = Callable[[Sequence[tuple[Ref, str]], int], None]
 """Told of what still exists, as (reference, why), and of how many were to go."""
@@ -25,13 +26,20 @@ def silent(remaining: Sequence[tuple[Ref, str]], total: int) -> None:
 
 
 def delete_all(
-    cluster: Cluster, refs: Iterable[Ref], *, propagation: str = "Background"
-) -> list[Ref]:
-    """Ask for the deletion of every object, in parallel; returns those that existed."""
-    refs = list(refs)
+    cluster: Cluster,
+    refs: Iterable[Ref],
+    deleted: Callable[[Ref], None],
+    *,
+    propagation: str = "Background",
+) -> None:
+    """Ask for the deletion of every object, in parallel; `deleted` is told of each that existed."""
+
+    def delete(ref: Ref) -> None:
+        if cluster.delete(ref, propagation=propagation):
+            deleted(ref)
+
     with ThreadPoolExecutor(_PARALLEL) as pool:
-        existed = pool.map(lambda ref: cluster.delete(ref, propagation=propagation), refs)
-        return [ref for ref, found in zip(refs, existed, strict=True) if found]
+        list(pool.map(delete, refs))
 
 
 def wait_gone(
@@ -72,6 +80,7 @@ def _wait_group(
         try:
             if _gone(cluster, group, names, ends, progress):
                 return
+            cancel.sleep(_PAUSE)  # something in between may end every watch at once
         except ApiError as error:
             if error.failure.kind in ("not-found", "no-match"):
                 return
@@ -84,7 +93,7 @@ def _wait_group(
                     object=group[1],
                     remedy=error.remedy,
                 ) from error
-            cancel.sleep(0.2)
+            cancel.sleep(_PAUSE)
 
 
 def _gone(

@@ -117,7 +117,8 @@ _RULES = (
     _Rule(0, r"failed to create typed (?:patch|live) object|field not declared", "invalid", False),
     _Rule(
         422,
-        r"field is immutable|updates to .* are forbidden|may not (?:be changed|change once set)",
+        r"field is immutable|updates to .* are forbidden|may not (?:be changed|change once set)"
+        r"|cannot change roleRef",
         "immutable",
         False,
         "the object must be deleted and created again to change this",
@@ -129,7 +130,14 @@ _RULES = (
         False,
         "the object is too large for this cluster",
     ),
-    _Rule(422, r"", "invalid", False),
+    _Rule(
+        422,
+        r"",
+        "invalid",
+        False,
+        "look at the settings that change this object; without any, the release does not fit this "
+        "Kubernetes version",
+    ),
     _Rule(
         0, r"mvcc: database space exceeded", "etcd", False, "compact and defragment etcd, then "
         "disarm its NOSPACE alarm"
@@ -325,6 +333,10 @@ _ALERTS = (
 )
 
 
+_GARBLED = ("UNEXPECTED_MESSAGE", "BAD_RECORD_MAC", "DECODE_ERROR", "INTERNAL_ERROR")
+"""Alerts (RFC 8446, section 6) that say that bytes went astray, not that somebody is unknown."""
+
+
 def _tls(error: BaseException) -> Failure:
     reason = str(getattr(error, "reason", "") or "").upper()
     if isinstance(error, ssl.SSLCertVerificationError):
@@ -335,6 +347,6 @@ def _tls(error: BaseException) -> Failure:
     for alert, cause in _ALERTS:
         if alert in reason:
             return Failure("tls", False, cause, "get a new kubeconfig for this cluster")
-    return Failure(
-        "tls", False, f"TLS failed: {reason.lower().replace('_', ' ') or error}", _NETWORK
-    )
+    garbled = any(alert in reason for alert in _GARBLED)
+    cause = f"TLS failed: {reason.lower().replace('_', ' ') or error}"
+    return Failure("tls", garbled, cause, _NETWORK)

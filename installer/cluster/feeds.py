@@ -1,21 +1,24 @@
 """A kind of object, listed and then watched in a thread of its own, as a stream of changes.
 
 The watch starts at the list's resource version, so nothing between the two is missed. It goes on
-after the server's own timeout, lists anew when its place in history is gone (410) and, with
-growing pauses, when the API server cannot be reached. Objects are reduced to what the reader
-needs inside the thread: some are megabytes large, and only one is held at a time.
+after the server's own timeout and lists anew when its place in history is gone (410) or the API
+server cannot be reached; pauses grow while nothing comes in between. Objects are reduced to what
+the reader needs inside the thread: some are megabytes large, and only one is held at a time.
 """
 
 from __future__ import annotations
 
 import queue
 import threading
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
 from installer.cluster.client import Cluster
 from installer.cluster.errors import ApiError
+from installer.cluster.session import retrying
+from installer.cluster.watching import RESTARTS
 from installer.core.objects import Object, Ref, dig, ref_of
 
 T = TypeVar("T")
@@ -81,27 +84,32 @@ class Feed(Generic[T]):
         self._digest = digest
         self._out = out
         self._version = ""
+        self._attempt = 0
         self._stopped = threading.Event()
+        self._guard = threading.Lock()
 
     def list(self) -> dict[Ref, T]:
         """List now, in the caller's thread; `start` continues from here. A kind that is not
-        served has no objects."""
+        served has no objects. What is lost between two pages is listed anew."""
+        restarts = 0
         while True:
             try:
-                return self._list()
+                return self._list(whole=restarts == RESTARTS)
             except ApiError as error:
                 self._version = ""
                 if error.failure.kind in ("no-match", "not-found"):
                     self._cluster.discovery().forget([self.topic.api_version])
                     return {}
-                if error.failure.kind != "gone":
+                if error.failure.kind != "gone" or restarts == RESTARTS:
                     raise
+                restarts += 1
+                self._tell(f"list of {self.topic.kind}", error.message, restarts, 0.0)
 
-    def _list(self) -> dict[Ref, T]:
-        """Page by page, so that only one page of whole objects is held."""
+    def _list(self, whole: bool) -> dict[Ref, T]:
+        """Page by page, so that only one page of whole objects is held, unless `whole`."""
         topic, facts, token = self.topic, {}, ""
         path = self._cluster.resource(topic.api_version, topic.kind).path(topic.namespace)
-        query = {"limit": str(_PAGES.get(topic.kind, _PAGE))}
+        query = {} if whole else {"limit": str(_PAGES.get(topic.kind, _PAGE))}
         if topic.fields:
             query["fieldSelector"] = topic.fields
         while True:
@@ -121,10 +129,10 @@ class Feed(Generic[T]):
 
     def stop(self) -> None:
         """Send nothing more; returns at once."""
-        self._stopped.set()
+        with self._guard:  # what is being told is told before the caller says its last
+            self._stopped.set()
 
     def _run(self) -> None:
-        pause = _FIRST_PAUSE
         while not self._stopped.is_set():
             try:
                 if not self._listed():
@@ -134,16 +142,12 @@ class Feed(Generic[T]):
                         self._stopped.wait(1.0)
                         continue
                 self._follow()
-                pause = _FIRST_PAUSE
             except ApiError as error:
                 self._version = ""
-                if error.failure.kind == "gone":
-                    continue
-                if not error.failure.transient:
+                if error.failure.kind != "gone" and not error.failure.transient:
                     self._send(Broken(self.topic, error))
                     return
-                self._stopped.wait(pause)
-                pause = min(_LAST_PAUSE, pause * 2)
+                self._pause(error.message, error.failure.retry_after)
             except Exception as error:  # raised where the feed is read, not lost in a thread
                 self._send(Broken(self.topic, error))
                 return
@@ -152,7 +156,7 @@ class Feed(Generic[T]):
         return bool(self._version)
 
     def _follow(self) -> None:
-        topic = self.topic
+        topic, began = self.topic, time.monotonic()
         for kind, item in self._cluster.watch(
             topic.api_version,
             topic.kind,
@@ -163,11 +167,28 @@ class Feed(Generic[T]):
         ):
             if self._stopped.is_set():
                 return
+            self._attempt = 0
             self._version = dig(item, "metadata", "resourceVersion", default=self._version)
             if kind in ("ADDED", "MODIFIED"):
                 self._send(Change(topic, ref_of(item), self._digest(item)))
             elif kind == "DELETED":
                 self._send(Change(topic, ref_of(item), None))
+
+        if time.monotonic() - began < WATCH_SECONDS / 2:
+            self._pause("the server ended the watch early")
+
+    def _pause(self, cause: str, asked: float | None = None) -> None:
+        """Wait a little longer each time that nothing came in between. asked: by the server."""
+        self._attempt += 1
+        grown = min(_LAST_PAUSE, _FIRST_PAUSE * 2 ** min(self._attempt - 1, 10))
+        delay = asked or grown
+        self._tell(f"watch of {self.topic.kind}", cause, self._attempt, delay)
+        self._stopped.wait(delay)
+
+    def _tell(self, about: str, cause: str, attempt: int, delay: float) -> None:
+        with self._guard:
+            if not self._stopped.is_set():
+                self._cluster.emit(retrying(about, cause, attempt, delay))
 
     def _send(self, message: Message) -> None:
         if not self._stopped.is_set():

@@ -150,6 +150,11 @@ def create_home(cluster: Cluster) -> None:
     )
 
 
+def is_our_home(namespace: Object) -> bool:
+    """Whether the namespace of ledger and lock was made by us, and not by somebody before."""
+    return all(dig(namespace, "metadata", "labels", key) == value for key, value in _LABELS.items())
+
+
 def _selector() -> str:
     return ",".join(f"{key}={value}" for key, value in _LABELS.items())
 

@@ -120,7 +120,7 @@ class Lock:
         """Give the lock back: the Lease is deleted, if it is still ours."""
         self._released.set()
         self._thread.join(timeout=RENEW_EVERY)
-        with self._guard, contextlib.suppress(ApiError):
+        with self._guard, contextlib.suppress(InstallerError):
             self._cluster.uncancelled().delete(LEASE, uid=self._lease["metadata"]["uid"])
 
     def _renew_until_released(self) -> None:
@@ -180,13 +180,13 @@ def held(cluster: Cluster, *, run: str, command: str, emit: Emit, cancel: Cancel
 def _acquire(cluster: Cluster, holder: Holder, emit: Emit, cancel: Cancel) -> Object:
     while True:
         cancel.check()
-        try:
-            return cluster.create(_lease(holder))
-        except ApiError as error:
-            if error.failure.kind != "already-exists":
-                raise
-        found = cluster.get(LEASE)
+        found = cluster.get(LEASE)  # first: whoever is refused has not even tried to write
         if found is None:
+            try:
+                return cluster.create(_lease(holder))
+            except ApiError as error:
+                if error.failure.kind != "already-exists":
+                    raise
             continue
         other = _holder_of(found)
         if other is not None and other.run == holder.run:

@@ -8,6 +8,8 @@ import threading
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from datetime import datetime
+from email.utils import parsedate_to_datetime
 from typing import Any
 from urllib.parse import urlencode
 
@@ -88,11 +90,21 @@ class Call:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """A successful answer. attempts: how often the call was sent, 1 when nothing failed."""
+    """A successful answer. attempts: how often the call was sent, 1 when nothing failed; sent:
+    the server's Date header, empty without one."""
 
     code: int
     body: Any
     attempts: int = 1
+    sent: str = ""
+
+    @property
+    def date(self) -> datetime | None:
+        """The time by the server's clock when it answered."""
+        try:
+            return parsedate_to_datetime(self.sent)
+        except ValueError:
+            return None
 
 
 class _Counter:
@@ -123,7 +135,10 @@ class Session:
 
     @property
     def writes(self) -> int:
-        """Write requests sent so far, by this session and those made `with_cancel`."""
+        """Write requests sent so far, by this session and those made `with_cancel`.
+
+        A create that was refused because the object is there already wrote nothing.
+        """
         return self._sent.total
 
     def with_cancel(self, cancel: Cancel) -> Session:
@@ -157,7 +172,9 @@ class Session:
             if not call.may_repeat_after(failure) or spent + delay > retry_for:
                 raise ApiError(self._explained(failure, spent, attempt), call.about)
             cause = self._explained(failure).cause
-            self._emit(Event("retrying", _retrying(call.about, cause, attempt, delay)))
+            if delay > self.cancel.left():
+                raise self.cancel.too_late(f"{call.about}: {cause}")
+            self._emit(retrying(call.about, cause, attempt, delay))
             self.cancel.sleep(delay)
 
     def open(self, call: Call) -> Any:
@@ -174,6 +191,16 @@ class Session:
                 self._sent.add(-1)
             raise
 
+    def stream(self, call: Call) -> Any:
+        """Like `open`, but once more with fresh credentials when these have run out."""
+        access = self.access
+        response = self.open(call)
+        if response.status != 401 or access.renew is None:
+            return response
+        response.close()
+        self._renew(access)
+        return self.open(call)
+
     def _attempt(self, call: Call) -> Answer | Failure:
         try:
             response = self.open(call)
@@ -182,14 +209,18 @@ class Session:
         except InstallerError:
             raise
         except Exception as error:  # urllib3, ssl and socket raise many kinds; all are judged
-            self.cancel.check()  # a socket that was shut down is no failure of the server
+            # a socket that was shut down is no failure of the server
+            self.cancel.check(f"{call.about}: no answer yet from {self.access.server}")
             return classify_exception(error)
         if response.status >= 300:
-            return classify(response.status, data, response.headers)
+            failure = classify(response.status, data, response.headers)
+            if call.counts and failure.kind == "already-exists":
+                self._sent.add(-1)
+            return failure
         if call.path in _PLAIN_TEXT:
             return Answer(response.status, data.decode("utf-8", "replace"))
         try:
-            return Answer(response.status, json.loads(data))
+            return Answer(response.status, json.loads(data), sent=response.headers.get("Date", ""))
         except ValueError:
             return _no_api(response.status)
 
@@ -213,15 +244,19 @@ class Session:
 
 
 def _delay(attempt: int, failure: Failure) -> float:
-    """Seconds until the next try: 0.1 to 5, doubling, spread by a quarter; or as asked for."""
-    if failure.retry_after is not None:
+    """Seconds until the next try: 0.1 to 5, doubling, spread by a quarter; or as asked for.
+
+    A server that asks for none at all gets our own pause: it would be asked without end.
+    """
+    if failure.retry_after:
         return failure.retry_after
     return float(min(5.0, 0.1 * 2 ** min(attempt - 1, 10)) * random.uniform(0.75, 1.25))
 
 
-def _retrying(about: str, cause: str, attempt: int, delay: float) -> dict[str, Any]:
-    """Fields of the event `retrying`."""
-    return {"object": about, "cause": cause, "attempt": attempt, "delay": round(delay, 3)}
+def retrying(about: str, cause: str, attempt: int, delay: float) -> Event:
+    """The event that tells of a passing failure. attempt: which one failed; delay: seconds."""
+    fields = {"object": about, "cause": cause, "attempt": attempt, "delay": round(delay, 3)}
+    return Event("retrying", fields)
 
 
 def _no_api(code: int) -> Failure:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from installer.cluster.errors import ApiError, Failure, classify, classify_exception
@@ -12,6 +13,22 @@ from installer.core.objects import Object, dig
 
 PAGE = 500
 """Objects per request of a LIST; kubectl's page too."""
+RESTARTS = 3
+"""A LIST in pages that began again so often is asked for in one answer."""
+
+
+@dataclass(frozen=True, slots=True)
+class ObjectList:
+    """A consistent LIST; each item carries apiVersion and kind."""
+
+    items: list[Object]
+    resource_version: str
+
+
+def selecting(labels: str, fields: str) -> dict[str, str]:
+    """The part of a query that narrows a LIST or a watch."""
+    found = {"labelSelector": labels, "fieldSelector": fields}
+    return {name: value for name, value in found.items() if value}
 
 
 def pages(
@@ -19,18 +36,21 @@ def pages(
 ) -> tuple[list[Object], str]:
     """Every object that `fetch(query)` lists, and the resourceVersion that a watch goes on from.
 
-    Begins again when the snapshot was compacted away between two pages.
+    Begins again when the snapshot was compacted away between two pages; where that goes on, the
+    list is asked for in one answer, which no compaction can interrupt.
     """
     items: list[Object] = []
-    token = ""
+    token, restarts = "", 0
     while True:
-        paging = {"limit": str(PAGE), "continue": token} if token else {"limit": str(PAGE)}
+        paging = {} if restarts == RESTARTS else {"limit": str(PAGE)}
+        if token:
+            paging["continue"] = token
         try:
             page = fetch({**query, **paging})
         except ApiError as error:
             if error.failure.kind != "gone" or not token:
                 raise
-            items, token = [], ""
+            items, token, restarts = [], "", restarts + 1
             continue
         items += page.get("items") or []
         token = dig(page, "metadata", "continue", default="")

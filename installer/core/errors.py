@@ -80,12 +80,24 @@ class Interrupted(InstallerError):
 
 
 class InvalidInput(UsageError):
-    """Untrusted input (catalog, settings, …) with every problem found, not only the first."""
+    """Untrusted input (catalog, settings, …) with every problem found, not only the first.
 
-    def __init__(self, what: str, problems: list[Problem], *, remedy: str = ""):
+    what: its name, as the subject of a sentence; plural: whether that is more than one thing.
+    """
+
+    def __init__(
+        self, what: str, problems: list[Problem], *, remedy: str = "", plural: bool = False
+    ):
         lines = "\n".join(f"  {problem}" for problem in problems)
         count = f"{len(problems)} problem" + ("" if len(problems) == 1 else "s")
-        super().__init__(f"{what} has {count}:\n{lines}", kind="invalid-input", remedy=remedy)
+        verb = "have" if plural else "has"
+        files = {problem.file for problem in problems}
+        super().__init__(
+            f"{what} {verb} {count}:\n{lines}",
+            kind="invalid-input",
+            object=files.pop() if len(files) == 1 else "",
+            remedy=remedy,
+        )
         self.problems = problems
 
 
@@ -102,7 +114,8 @@ class Problem:
 
     def __str__(self) -> str:
         where = f"{self.file}: {self.path}" if self.path else self.file
-        return f"{where}: {self.found}; expected {self.expected}"
+        said = f"{where}: {self.found}"
+        return f"{said}; expected {self.expected}" if self.expected else said
 
     def __repr__(self) -> str:
         return f"Problem({str(self)!r})"

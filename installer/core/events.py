@@ -46,6 +46,29 @@ SCHEMA: dict[str, tuple[str, dict[str, str]]] = {
             "create": "number",
             "change": "number",
             "unchanged": "number",
+            "delete": "number",
+        },
+    ),
+    "check": (
+        "one check of the preflight ended",
+        {
+            "check": "string: id, a section of docs/checks.md",
+            "category": "string",
+            "sentence": "string: what holds when it is well",
+            "verdict": "string: ok, note, warning, unknown, failed, skipped",
+            "hint": "string: where docs explain it",
+            "seconds": "number",
+            "details": "list of {verdict, reason, remedy, object, data?}",
+        },
+    ),
+    "checked": (
+        "every check of the preflight ended",
+        {
+            "ok": "number of checks",
+            "warning": "number",
+            "unknown": "number: could not look",
+            "failed": "number",
+            "skipped": "number",
         },
     ),
     "component_started": (
@@ -61,7 +84,8 @@ SCHEMA: dict[str, tuple[str, dict[str, str]]] = {
         {
             "component": "string",
             "stage": "string",
-            "action": "string: created, changed, unchanged, deleted, absent",
+            "action": "string: created, changed, unchanged, deleted; of a dry run create, change, "
+            "delete",
             "object": "object: apiVersion, kind, namespace, name",
         },
     ),
@@ -70,7 +94,7 @@ SCHEMA: dict[str, tuple[str, dict[str, str]]] = {
         {
             "object": "string: what the request was about",
             "cause": "string",
-            "attempt": "number",
+            "attempt": "number: which try failed, from 1",
             "delay": "number: seconds until the next try",
         },
     ),
@@ -111,7 +135,8 @@ SCHEMA: dict[str, tuple[str, dict[str, str]]] = {
             "changed": "number",
             "unchanged": "number",
             "deleted": "number",
-            "writes": "number: write requests sent, the ledger's and the lock's included",
+            "writes": "number: write requests sent, the ledger's and the lock's included; a create "
+            "that was refused because the object is there already is none",
             "seconds": "number",
             "error": "object {kind, message, object, remedy}; only on failure",
         },

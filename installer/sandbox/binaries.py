@@ -9,7 +9,8 @@ In this order, for each binary by itself:
 5. a download from Kubernetes' and etcd's own release addresses, with their checksums;
 6. a build with `go` from Kubernetes' own modules (see `installer.sandbox.go_build`).
 A binary that does not report the version asked for is not used; the error names every place that
-was looked at and why it did not do.
+was looked at and why it did not do. A folder given with `--control-plane` is meant: when it lacks
+one of Kubernetes' two servers, or what it has cannot be used, that is an error at once.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ from pathlib import Path
 from typing import Any
 
 from installer.core.cancel import Cancel
-from installer.core.errors import InstallerError
+from installer.core.errors import InstallerError, UsageError
 from installer.core.events import Emit, Event
 from installer.core.kubernetes_version import KubernetesVersion
 from installer.sandbox import go_build, unpack
@@ -40,6 +41,7 @@ from installer.sandbox.state import COMPONENTS, cache_root
 
 OLDEST_ETCD = KubernetesVersion(3, 4)
 
+_VERSION = re.compile(r"v?\d+\.\d+\.\d+")
 _REPORTED = re.compile(r"^(?:Kubernetes|etcd Version:) v?(\d+\.\d+\.\d+)", re.MULTILINE)
 
 
@@ -63,8 +65,13 @@ class Unfit(Exception):
 
 
 def find(kubernetes: str, options: BinaryOptions, emit: Emit, cancel: Cancel) -> dict[str, Path]:
-    """Paths of the three binaries, by name. Raises InstallerError of kind `no-binaries`."""
+    """Paths of the three binaries, by name.
+
+    Raises UsageError of kind `control-plane` for a folder given that does not do, InstallerError
+    of kind `no-binaries` when they are nowhere.
+    """
     search = _Search(kubernetes, options, emit, cancel)
+    search.check_given()
     # Unpacking is the slow part, and outside the interpreter's lock.
     with ThreadPoolExecutor(len(COMPONENTS)) as pool:
         found = dict(zip(COMPONENTS, pool.map(search.at_hand, COMPONENTS), strict=True))
@@ -85,6 +92,22 @@ class _Search:
         self.reasons: dict[str, list[str]] = {name: [] for name in COMPONENTS}
         self.cache = options.cache / "control-plane"
         self.versions = _Versions(self.cache / "versions.json")
+
+    def check_given(self) -> None:
+        """Raise UsageError unless a folder that is given has the servers; etcd may be elsewhere."""
+        folder = self.options.control_plane
+        if folder is None:
+            return
+        if not folder.is_dir():
+            raise self._refusal("it is not a folder" if folder.exists() else "it does not exist")
+        try:
+            versions = sorted(p.name for p in folder.iterdir() if _VERSION.fullmatch(p.name))
+        except OSError as error:
+            raise self._refusal(f"it cannot be read: {error.strerror}") from error
+        others = f", only for {', '.join(versions)}" if versions else ""
+        for name in COMPONENTS:
+            if name != "etcd" and not self._given(folder, name):
+                raise self._refusal(f"it has no {name} for Kubernetes {self.kubernetes}{others}")
 
     def at_hand(self, name: str) -> Path | None:
         """Look where nothing has to be fetched."""
@@ -122,21 +145,21 @@ class _Search:
         folder = self.options.control_plane
         if folder is None:
             raise Unfit("--control-plane is not given")
-        if not folder.is_dir():
-            raise Unfit(f"{folder} is not a folder")
         reasons = []
-        for place in (folder / f"v{self.kubernetes}", folder / self.kubernetes, folder):
-            for path in (place / name, place / f"{name}.xz"):
-                if path.is_file():
-                    try:
-                        return self._fit(self._unpacked(path, name), name)
-                    except Unfit as reason:
-                        reasons.append(str(reason))
+        for path in self._given(folder, name):
+            try:
+                return self._fit(self._unpacked(path, name), name)
+            except Unfit as reason:
+                reasons.append(str(reason))
         if reasons:
-            raise self._warn(name, "; ".join(reasons))
-        versions = sorted(path.name for path in folder.iterdir() if path.is_dir())
-        others = f", only {', '.join(versions)}" if versions and name != "etcd" else ""
-        raise Unfit(f"{folder} (--control-plane) has no {name} for {self.kubernetes}{others}")
+            raise self._refusal("; ".join(reasons))
+        raise Unfit(f"{folder} (--control-plane) has no {name}")
+
+    def _given(self, folder: Path, name: str) -> list[Path]:
+        """Files of `--control-plane` that may be the binary, the best first."""
+        places = (folder / f"v{self.kubernetes}", folder / self.kubernetes, folder)
+        files = (path for place in places for path in (place / name, place / f"{name}.xz"))
+        return [path for path in files if path.is_file()]
 
     def _kubebuilder_assets(self, name: str) -> Path:
         folder = os.environ.get("KUBEBUILDER_ASSETS")
@@ -205,6 +228,16 @@ class _Search:
         return self._fit(path, name)
 
     # Parts
+
+    def _refusal(self, reason: str) -> UsageError:
+        folder = self.options.control_plane
+        return UsageError(
+            f"--control-plane {folder} cannot be used: {reason}",
+            kind="control-plane",
+            object=str(folder),
+            remedy="give a folder with kube-apiserver and kube-controller-manager of Kubernetes "
+            f"{self.kubernetes}, or leave the flag out",
+        )
 
     def _cache_path(self, name: str) -> Path:
         if name == "etcd":
@@ -278,7 +311,8 @@ class _Versions:
         try:
             answer = _run(path)
         except (OSError, subprocess.TimeoutExpired) as error:
-            raise Unfit(f"{path} does not run: {error}") from error
+            reason = getattr(error, "strerror", None) or str(error)
+            raise Unfit(f"{path} does not run: {reason}") from error
         match = _REPORTED.search(answer.stdout)
         if match is None:
             said = (answer.stdout + answer.stderr).strip().splitlines()

@@ -10,6 +10,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from installer.sandbox.shape import NodeShape
+
 
 @dataclass(frozen=True, slots=True)
 class SimulatorContext:
@@ -31,6 +33,7 @@ class SimulatorContext:
     aggregator_routing: True when the API server resolves Services to pod addresses itself
         (`--enable-aggregator-routing`); False when it dials cluster IPs.
     service_cidr: range of cluster IPs.
+    shape: the nodes one by one; empty for `nodes` equal ones.
     """
 
     name: str
@@ -47,3 +50,4 @@ class SimulatorContext:
     state_dir: Path
     aggregator_routing: bool = False
     service_cidr: str = "10.96.0.0/12"
+    shape: tuple[NodeShape, ...] = ()

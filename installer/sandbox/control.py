@@ -53,7 +53,7 @@ class ControlServer:
         path = directory / SOCKET
         path.unlink(missing_ok=True)
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        # The directory may be one in /tmp; the mode keeps others out from the first moment.
+        # Others may see into the directory; the mode keeps them out from the first moment.
         mask = os.umask(0o177)
         try:
             self._socket.bind(str(path))

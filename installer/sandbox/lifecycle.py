@@ -20,6 +20,7 @@ from installer.core.errors import InstallerError, UsageError
 from installer.core.events import Emit, Event, silent
 from installer.sandbox import binaries, configuration, control, launch, script
 from installer.sandbox.options import SandboxInfo, SandboxOptions, check_name
+from installer.sandbox.shape import NodeShape, nodes_of
 from installer.sandbox.state import (
     COMPONENTS,
     Record,
@@ -48,8 +49,8 @@ _PORT_TAKEN = "address already in use"
 def up(options: SandboxOptions, emit: Emit = silent, cancel: Cancel | None = None) -> SandboxInfo:
     """Start a sandbox and wait until it is ready; one that runs already is left alone.
 
-    Raises UsageError when a sandbox of that name runs another Kubernetes version or writes another
-    audit log, InstallerError when it cannot start; nothing is left behind then.
+    Raises UsageError when a sandbox of that name runs another Kubernetes version, has other nodes
+    or writes another audit log, InstallerError when it cannot start; nothing is left behind then.
     """
     cancel = cancel or Cancel()
     version = str(options.check())
@@ -151,6 +152,13 @@ def _refuse_other(record: Record, options: SandboxOptions, version: str) -> None
             object=record.name,
             remedy=remedy,
         )
+    if options.shape and list(options.shape) != list(_shape(record)):
+        raise UsageError(
+            f"the sandbox {record.name} runs already, with other nodes",
+            kind="other-shape",
+            object=record.name,
+            remedy=remedy,
+        )
     if options.audit_log and str(options.audit_log.absolute()) != record.audit_log:
         raise UsageError(
             f"the sandbox {record.name} runs already and writes "
@@ -159,6 +167,10 @@ def _refuse_other(record: Record, options: SandboxOptions, version: str) -> None
             object=record.name,
             remedy=remedy,
         )
+
+
+def _shape(record: Record) -> tuple[NodeShape, ...]:
+    return nodes_of({"nodes": list(record.shape)}) if record.shape else ()
 
 
 def _start_missing(record: Record) -> None:
@@ -246,7 +258,8 @@ def _new_record(
     return Record(
         name=options.name,
         kubernetes=version,
-        nodes=options.nodes,
+        nodes=len(options.shape) or options.nodes,
+        shape=[node.to_dict() for node in options.shape],
         server_port=server_port,
         gateway_port=gateway_port,
         sockets=str(directory.socket_directory()),

@@ -10,6 +10,7 @@ from typing import Any
 
 from installer.core.errors import UsageError
 from installer.core.kubernetes_version import KubernetesVersion
+from installer.sandbox.shape import NodeShape
 
 DEFAULT_KUBERNETES = "1.20.2"
 OLDEST_KUBERNETES = KubernetesVersion(1, 20)
@@ -34,6 +35,7 @@ class SandboxOptions:
     name: 1 to 40 lower-case letters, digits and dashes; several sandboxes run side by side.
     kubernetes: version such as `1.20.2`, with or without `v`.
     nodes: simulated nodes, 1 to 100.
+    shape: the nodes one by one, instead of `nodes` equal ones; see `installer.sandbox.shape`.
     audit_log: file to which the API server appends one JSON line per request; it is the user's
         and outlives the sandbox.
     control_plane: folder with binaries, see `installer.sandbox.binaries`.
@@ -58,6 +60,7 @@ class SandboxOptions:
     timeout: float = 120.0
     download: bool = True
     build: bool = True
+    shape: tuple[NodeShape, ...] = ()
 
     def check(self) -> KubernetesVersion:
         """Refuse what cannot work with a UsageError; returns the version asked for."""

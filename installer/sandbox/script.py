@@ -25,7 +25,9 @@ images: the first rule whose `match` occurs in the image name counts.
     fail: `ErrImagePull` (then ImagePullBackOff), `crash` (terminated with `exit_code`, then
         CrashLoopBackOff), `never-ready` (Running, never Ready), `evicted` (the pod ends as Failed,
         reason Evicted), `pending` (no node takes the pod: Unschedulable); absent: works.
-    count: how many pods fail before later ones work; absent: all of them.
+    count: attempts that fail before it works, of all pods with such an image together; absent:
+        all. `crash` and `ErrImagePull` count starts and pulls, of which one pod makes many;
+        `never-ready` and `evicted` count pods; `pending` does not end by itself.
     exit_code: of `crash`, 1 unless given. message: what the failure says.
 webhooks: by `namespace/service`; one rule for a Service. `fault` is one of
     refused      nothing listens: connection refused

@@ -12,6 +12,7 @@ from installer.core.cancel import Cancel
 from installer.core.errors import Interrupted
 from installer.sandbox.context import SimulatorContext
 from installer.sandbox.control_plane import SERVICE_CIDR
+from installer.sandbox.shape import nodes_of
 from installer.sandbox.state import Record, StateDirectory
 
 _MODULE = "installer.sandbox.simulators"
@@ -37,6 +38,7 @@ class Simulation:
             state_dir=directory.path,
             aggregator_routing=record.aggregator_routing,
             service_cidr=SERVICE_CIDR,
+            shape=nodes_of({"nodes": list(record.shape)}) if record.shape else (),
         )
         self.problem = ""
         """Why they do not run, one sentence; empty while they do. Written by their thread."""

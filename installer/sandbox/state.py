@@ -18,7 +18,7 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
@@ -33,6 +33,7 @@ APP = "kserve-installer"
 COMPONENTS = ("etcd", "kube-apiserver", "kube-controller-manager")
 
 # sockaddr_un holds 108 bytes with the final zero; leave room for the longest socket name.
+_SOCKETS_PREFIX = "kserve-sandbox-"
 _LONGEST_SOCKET_DIRECTORY = 107 - len("/control.sock")
 
 
@@ -58,6 +59,7 @@ class Record:
     tied: the daemon ends when the process that called `up` ends.
     processes: identity by component, the daemon's as `daemon`.
     problems: what went wrong with a running sandbox, one sentence by component.
+    shape: its nodes one by one, in the form of `installer.sandbox.shape`; empty for equal ones.
     """
 
     name: str
@@ -76,6 +78,7 @@ class Record:
     error: str = ""
     processes: Mapping[str, ProcessId] = field(default_factory=dict)
     problems: Mapping[str, str] = field(default_factory=dict)
+    shape: Sequence[Mapping[str, Any]] = ()
 
     @property
     def server(self) -> str:
@@ -143,7 +146,7 @@ class StateDirectory:
         """The state directory, or a new short one when sockets in it would have too long a path."""
         if len(os.fsencode(self.path)) <= _LONGEST_SOCKET_DIRECTORY:
             return self.path
-        return Path(tempfile.mkdtemp(prefix="kserve-sandbox-", dir="/tmp"))
+        return Path(tempfile.mkdtemp(prefix=_SOCKETS_PREFIX, dir=_short_directory()))
 
     @contextlib.contextmanager
     def locked(self, cancel: Cancel) -> Iterator[None]:
@@ -195,6 +198,18 @@ class StateDirectory:
         for parent in (self.path.parent, self.path.parent.parent):
             with contextlib.suppress(OSError):
                 parent.rmdir()
+
+
+def _short_directory() -> str | None:
+    """Where a socket's path stays short; TMPDIR may be as long as the path that did not fit.
+
+    None, tempfile's own choice, where nothing is better.
+    """
+    room = _LONGEST_SOCKET_DIRECTORY - len(_SOCKETS_PREFIX) - 9  # a slash, and mkdtemp's letters
+    for place in (os.environ.get("XDG_RUNTIME_DIR"), tempfile.gettempdir(), "/var/tmp"):
+        if place and len(os.fsencode(place)) <= room and os.access(place, os.W_OK | os.X_OK):
+            return place
+    return None
 
 
 def _try_lock(handle: int) -> bool:

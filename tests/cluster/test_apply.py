@@ -135,7 +135,7 @@ def test_fields_of_other_managers_are_gathered_and_left_alone(cluster: Cluster) 
 
 def test_ownership_is_taken_when_told_to(cluster: Cluster) -> None:
     cluster.apply(config_map("item-0", a="theirs"), manager="somebody-else")
-    apply_all(cluster, several(1), force=True)
+    apply_all(cluster, several(1), forced=[item.ref for item in several(1)])
     assert data_of(cluster) == {"item-0": {"a": "1"}}
 
 

@@ -109,7 +109,10 @@ def test_without_a_current_context_the_known_are_listed(tmp_path: Path) -> None:
         ("- a", "no mapping at the top"),
         ("contexts: {a: b}", "contexts in this kubeconfig is not a list"),
         ("contexts: [{context: {}}]", "an entry of contexts has no name"),
-        ("", "no current context; known are: none"),
+        ("", "the kubeconfig is empty"),
+        ("# nothing\n", "the kubeconfig is empty"),
+        ("{}", "the kubeconfig has no contexts, so it leads to no cluster"),
+        ("current-context: a", "the kubeconfig has no contexts"),
         (
             "current-context: a\ncontexts: [{name: a, context: {cluster: b}}]",
             "names cluster 'b', which is not there",
@@ -121,6 +124,13 @@ def test_without_a_current_context_the_known_are_listed(tmp_path: Path) -> None:
 )
 def test_a_broken_kubeconfig_is_explained(tmp_path: Path, content: Any, said: str) -> None:
     assert said in refusal(written(tmp_path / "config", content)).message
+
+
+@pytest.mark.parametrize(
+    "content", ["", "{}", "a: [1,\nb", {**kubeconfig(), "current-context": ""}]
+)
+def test_a_broken_kubeconfig_is_named(tmp_path: Path, content: Any) -> None:
+    assert refusal(written(tmp_path / "config", content)).object == str(tmp_path / "config")
 
 
 def test_an_unreadable_kubeconfig_is_explained(tmp_path: Path) -> None:

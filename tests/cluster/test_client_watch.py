@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -70,3 +71,18 @@ def test_leaving_a_watch_early_leaves_the_next_request_alone(proxy: FaultProxy) 
         assert next(watched)[0] == "ADDED"
         watched.close()  # type: ignore[attr-defined]
         assert cluster.list("v1", "Namespace").items
+
+
+def test_credentials_that_ran_out_before_a_watch_are_renewed(
+    proxy: FaultProxy, tmp_path: Path
+) -> None:
+    (tmp_path / "token").write_text("fresh")
+    config = json.loads(proxy.kubeconfig.read_text())
+    config["users"] = [{"name": "ann", "user": {"tokenFile": str(tmp_path / "token")}}]
+    config["contexts"][0]["context"]["user"] = "ann"
+    proxy.kubeconfig.write_text(json.dumps(config))
+    cluster = Cluster.connect(kubeconfig=str(proxy.kubeconfig))
+    rule = proxy.on("GET", "watch=1", status=401, body={"kind": "Status", "code": 401})
+    watched = cluster.watch("v1", "Namespace", resource_version="0", timeout=60)
+    assert next(watched)[0] == "ADDED"
+    assert rule.hits == 1

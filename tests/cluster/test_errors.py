@@ -195,6 +195,17 @@ def test_the_words_of_the_operating_system_are_kept() -> None:
     assert classify_exception(error).cause == "connection refused"
 
 
+@pytest.mark.parametrize(
+    ("reason", "passes"),
+    [("SSLV3_ALERT_UNEXPECTED_MESSAGE", True), ("WRONG_VERSION_NUMBER", False)],
+)
+def test_only_a_garbled_tls_record_is_worth_another_try(reason: str, passes: bool) -> None:
+    alert = ssl.SSLError(1, "TLS")
+    alert.reason = reason
+    failure = classify_exception(http.SSLError(alert))
+    assert (failure.kind, failure.transient) == ("tls", passes)
+
+
 def test_an_expired_client_certificate_is_recognised_from_the_alert() -> None:
     alert = ssl.SSLError(1, "[SSL: SSLV3_ALERT_CERTIFICATE_EXPIRED] sslv3 alert")
     alert.reason = "SSLV3_ALERT_CERTIFICATE_EXPIRED"

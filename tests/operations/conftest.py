@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from harness import RELEASE, Installer, MakePlace, Place, Stack
+from harness import RELEASE, EndState, Installer, MakePlace, Place, Stack, applied_refs, state_of
 
 from installer.sandbox import lifecycle
 
@@ -28,6 +28,29 @@ def place(sandbox_factory: Any, shared: Path) -> Iterator[MakePlace]:
     yield make
     for name in names:
         lifecycle.down(name)
+
+
+@pytest.fixture(scope="session")
+def undisturbed(sandbox_factory: Any, shared: Path) -> EndState:
+    """What an install of the reference release leaves that nothing disturbed.
+
+    Its sandbox is gone again: an end state is all that faults are judged by.
+    """
+    info = sandbox_factory("1.20.2", fresh=True)
+    made = Place(info, Installer(info.kubeconfig, shared / "upstream"))
+    first = made.installer.run("install", RELEASE)
+    assert first.code == 0, first.stderr
+    state = state_of(made.cluster(), applied_refs(first))
+    lifecycle.down(info.name)
+    return state
+
+
+@pytest.fixture
+def there(place: MakePlace) -> Iterator[Place]:
+    """A sandbox of this test's own: a new one is there in a third of the time of an uninstall."""
+    made = place()
+    yield made
+    lifecycle.down(made.sandbox.name)
 
 
 @pytest.fixture(scope="module")

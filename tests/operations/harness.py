@@ -12,7 +12,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from installer.cluster import ledger as ledgers
 from installer.cluster.client import Cluster
+from installer.cluster.lock import LEASE
 from installer.core.objects import Object, Ref, ref_of
 from installer.sandbox.lifecycle import SandboxInfo
 
@@ -124,6 +126,8 @@ class Stack(Place):
 
 
 MakePlace = Callable[..., Place]
+EndState = dict[Ref, Object]
+"""What `state_of` gives."""
 
 
 def follow(
@@ -159,7 +163,7 @@ def _events(out: str) -> Iterator[dict[str, Any]]:
             yield json.loads(line)
 
 
-def state_of(cluster: Cluster, refs: Sequence[Ref]) -> dict[Ref, Object]:
+def state_of(cluster: Cluster, refs: Sequence[Ref]) -> EndState:
     """The objects without what differs from one run to another by nature."""
     found = {}
     for ref in refs:
@@ -200,14 +204,29 @@ def _drop_certificates(node: Any) -> None:
             _drop_certificates(item)
 
 
+def assert_complete(there: Place, expected: EndState) -> None:
+    """The end state is that of an undisturbed install and the ledger owns every object."""
+    cluster = there.cluster()
+    assert state_of(cluster, list(expected)) == expected
+    ledger = ledgers.read(cluster)
+    assert (ledger.state, ledger.release) == ("installed", RELEASE)
+    assert set(ledger.owners()) == {ref.identity for ref in expected}
+    assert cluster.get(LEASE) is None
+
+
 def audited_writes(audit_log: Path, agent: str = "kserve-installer/") -> list[str]:
-    """Write requests in an API server's audit log that came from our command."""
+    """Write requests in an API server's audit log that came from our command.
+
+    Dry runs store nothing, nor do reviews of the caller's own rights.
+    """
     writes = []
     for line in audit_log.read_text().splitlines():
         entry = json.loads(line)
         if not str(entry.get("userAgent", "")).startswith(agent):
             continue
-        if entry["verb"] in _WRITES:
+        uri = entry["requestURI"]
+        harmless = "dryRun=All" in uri or "/selfsubject" in uri
+        if entry["verb"] in _WRITES and not harmless:
             writes.append(f"{entry['verb']} {entry['requestURI']}")
     return writes
 

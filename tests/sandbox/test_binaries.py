@@ -3,9 +3,10 @@ from __future__ import annotations
 import hashlib
 import io
 import lzma
+import shutil
 import tarfile
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -13,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from installer.core.cancel import Cancel
-from installer.core.errors import InstallerError
+from installer.core.errors import InstallerError, UsageError
 from installer.core.events import Event
 from installer.sandbox.binaries import BinaryOptions, find
 from installer.sandbox.download import ETCD_VERSION, Release, architecture
@@ -116,7 +117,6 @@ def test_assets_of_another_version_are_not_used_and_their_version_is_named(
 
 
 def test_every_place_that_was_looked_at_is_listed_with_its_reason(machine: Machine) -> None:
-    given = put(machine.folder / "given" / "v1.20.2", version="1.20.2").parent
     path = machine.folder / "bin"
     path.mkdir()
     (path / "etcd").write_bytes(program("etcd", "3.3.27"))
@@ -126,10 +126,10 @@ def test_every_place_that_was_looked_at_is_listed_with_its_reason(machine: Machi
     machine.path(path)
     machine.build = True
     with pytest.raises(InstallerError) as failed:
-        machine.find(given)
+        machine.find()
     message = failed.value.message
     for sentence in (
-        f"kube-apiserver: {given} (--control-plane) has no kube-apiserver for 1.30.0, only v1.20.2",
+        "kube-apiserver: --control-plane is not given",
         "kube-apiserver: KUBEBUILDER_ASSETS is not set",
         f"kube-apiserver: {path / 'kube-apiserver'} --version says 'unheard of'",
         "kube-controller-manager: not on PATH",
@@ -140,6 +140,70 @@ def test_every_place_that_was_looked_at_is_listed_with_its_reason(machine: Machi
         "etcd: build: go is not on PATH",
     ):
         assert sentence in message
+
+
+def remove(given: Path) -> Path:
+    shutil.rmtree(given)
+    return given
+
+
+def empty(given: Path) -> Path:
+    (given / "kube-apiserver").unlink()
+    return given
+
+
+def only_another_version(given: Path) -> Path:
+    put(given.parent / "many" / "v1.20.2", version="1.20.2")
+    return given.parent / "many"
+
+
+def another_version(given: Path) -> Path:
+    return put(given, version="1.20.2")
+
+
+def not_executable(given: Path) -> Path:
+    (given / "kube-apiserver").chmod(0o644)
+    return given
+
+
+def not_a_folder(given: Path) -> Path:
+    return given / "etcd"
+
+
+def not_a_program(given: Path) -> Path:
+    (given / "kube-apiserver").write_text("neither ELF nor script")
+    return given
+
+
+def old_etcd(given: Path) -> Path:
+    return put(given, etcd="3.3.27")
+
+
+@pytest.mark.parametrize(
+    ("spoil", "reason"),
+    [
+        (remove, "it does not exist"),
+        (not_a_folder, "it is not a folder"),
+        (empty, "it has no kube-apiserver for Kubernetes 1.30.0"),
+        (only_another_version, "no kube-apiserver for Kubernetes 1.30.0, only for v1.20.2"),
+        (another_version, "kube-apiserver is version 1.20.2, not 1.30.0"),
+        (not_executable, "kube-apiserver does not run: Permission denied"),
+        (not_a_program, "kube-apiserver does not run: Exec format error"),
+        (old_etcd, "etcd is etcd 3.3.27; 3.4 or later is needed"),
+    ],
+)
+def test_a_folder_that_is_given_and_does_not_do_is_refused_at_once(
+    machine: Machine, spoil: Callable[[Path], Path], reason: str
+) -> None:
+    machine.path(put(machine.folder / "bin"))  # what is elsewhere does not make up for it
+    given = spoil(put(machine.folder / "given"))
+    with pytest.raises(UsageError) as refused:
+        machine.find(given)
+    message = refused.value.message
+    assert message.startswith(f"--control-plane {given} cannot be used: ")
+    assert reason in message
+    assert "\n" not in message
+    assert refused.value.object == str(given)
 
 
 def test_an_old_go_is_not_used(machine: Machine) -> None:

@@ -20,7 +20,6 @@ from installer.sandbox.simulators.api import Api
 from installer.sandbox.simulators.conversion import convert
 from installer.sandbox.simulators.faults import Faults
 from installer.sandbox.simulators.mounts import needed
-from installer.sandbox.simulators.nodes import demand, quantity
 from installer.sandbox.simulators.pod_status import (
     ContainerRun,
     PodRun,
@@ -149,12 +148,6 @@ def test_optional_sources_are_not_needed_to_start() -> None:
         'MountVolume.SetUp failed for volume "c" : configmap "root" not found',
         'secret "token" not found',
     ]
-
-
-def test_quantities_are_read_as_kubernetes_does() -> None:
-    assert [quantity(q) for q in ("100m", "2", "1Gi", "5M", "odd")] == [0.1, 2, 2**30, 5e6, 0]
-    requests = {"resources": {"requests": {"cpu": "250m", "memory": "64Mi"}}}
-    assert demand({"spec": {"containers": [requests, requests]}}) == (0.5, 2.0**27)
 
 
 def test_an_inference_service_survives_the_way_to_v1alpha2_and_back() -> None:

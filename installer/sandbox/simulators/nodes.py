@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-import re
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from installer.core.objects import Object, containers, dig
+from installer.core.kubernetes_version import KubernetesVersion
+from installer.core.objects import Object, conditions, containers, dig
+from installer.plan import scheduling
+from installer.plan.scheduling import Room
+from installer.sandbox.shape import NodeShape
 from installer.sandbox.simulators.api import MERGE, Refused, path_of
 from installer.sandbox.simulators.events import Events
 from installer.sandbox.simulators.world import World, now
@@ -14,7 +18,9 @@ from installer.sandbox.simulators.world import World, now
 SIMULATED = "kserve-installer/simulated"
 """Label and annotation of everything that pretends to be hardware."""
 
-CPU, MEMORY, PODS = 64.0, 128.0 * 2**30, 250
+NOT_READY = "node.kubernetes.io/not-ready"
+"""Taint that admission gives every new node, and that ends when the node is ready."""
+
 HEARTBEAT = 10.0
 _HEALTHY = {
     "MemoryPressure": ("False", "KubeletHasSufficientMemory"),
@@ -22,10 +28,7 @@ _HEALTHY = {
     "PIDPressure": ("False", "KubeletHasSufficientPID"),
     "Ready": ("True", "KubeletReady"),
 }
-_UNITS = {
-    "": 1.0, "m": 1e-3, "k": 1e3, "M": 1e6, "G": 1e9, "T": 1e12,
-    "Ki": 2.0**10, "Mi": 2.0**20, "Gi": 2.0**30, "Ti": 2.0**40,
-}  # fmt: skip
+_IMAGE_BYTES = 100_000_000
 
 
 def node_name(sandbox: str, index: int) -> str:
@@ -38,53 +41,58 @@ def node_address(index: int) -> str:
     return f"172.30.{index // 250}.{index % 250 + 1}"
 
 
-def quantity(text: object) -> float:
-    """A Kubernetes quantity as a number; 0 for one that cannot be read."""
-    match = re.fullmatch(r"([0-9.]+)([a-zA-Z]*)", str(text).strip())
-    return float(match[1]) * _UNITS.get(match[2], 0.0) if match else 0.0
-
-
-def node_object(name: str) -> Object:
+def node_object(name: str, shape: NodeShape) -> Object:
     """The Node as the kubelet registers it."""
     labels = {
         "kubernetes.io/hostname": name,
-        "kubernetes.io/os": "linux",
-        "kubernetes.io/arch": "amd64",
-        "beta.kubernetes.io/os": "linux",
-        "beta.kubernetes.io/arch": "amd64",
+        "kubernetes.io/os": shape.os,
+        "kubernetes.io/arch": shape.architecture,
+        "beta.kubernetes.io/os": shape.os,
+        "beta.kubernetes.io/arch": shape.architecture,
         SIMULATED: "true",
     }
-    metadata = {"name": name, "labels": labels, "annotations": {SIMULATED: "true"}}
-    return {"apiVersion": "v1", "kind": "Node", "metadata": metadata, "spec": {}}
+    metadata = {
+        "name": name,
+        "labels": {**labels, **shape.labels},
+        "annotations": {SIMULATED: "true", **shape.annotations},
+    }
+    spec: dict[str, Any] = {}
+    if shape.taints:
+        spec["taints"] = [
+            {"key": t.key, "value": t.value, "effect": t.effect} for t in shape.taints
+        ]
+    if shape.unschedulable:
+        spec["unschedulable"] = True
+    if shape.provider_id:
+        spec["providerID"] = shape.provider_id
+    return {"apiVersion": "v1", "kind": "Node", "metadata": metadata, "spec": spec}
 
 
-def node_status(name: str, index: int, kubernetes: str) -> dict[str, Any]:
-    """The status of a healthy node."""
-    stamp = now()
-    room = {"cpu": f"{CPU:g}", "memory": f"{MEMORY / 2**30:g}Gi", "pods": str(PODS)}
+def node_status(name: str, index: int, kubernetes: str, shape: NodeShape) -> dict[str, Any]:
+    """The status of a node, healthy unless its shape says otherwise."""
+    room = {
+        "cpu": shape.allocatable.cpu,
+        "memory": shape.allocatable.memory,
+        "pods": shape.allocatable.pods,
+    }
+    addresses = [
+        {"type": "InternalIP", "address": node_address(index)},
+        {"type": "Hostname", "address": name},
+    ]
+    if shape.external_ip:
+        addresses.append({"type": "ExternalIP", "address": shape.external_ip})
+    version = shape.kubelet_version or f"v{kubernetes}"
     return {
-        "addresses": [
-            {"type": "InternalIP", "address": node_address(index)},
-            {"type": "Hostname", "address": name},
-        ],
+        "addresses": addresses,
         "capacity": room | {"ephemeral-storage": "500Gi"},
         "allocatable": room | {"ephemeral-storage": "450Gi"},
-        "conditions": [
-            {
-                "type": kind,
-                "status": status,
-                "reason": reason,
-                "message": "simulated",
-                "lastHeartbeatTime": stamp,
-                "lastTransitionTime": stamp,
-            }
-            for kind, (status, reason) in _HEALTHY.items()
-        ],
+        "conditions": _conditions(shape.ready),
+        "images": [{"names": [name], "sizeBytes": _IMAGE_BYTES} for name in shape.images],
         "nodeInfo": {
-            "architecture": "amd64",
-            "operatingSystem": "linux",
-            "kubeletVersion": f"v{kubernetes}",
-            "kubeProxyVersion": f"v{kubernetes}",
+            "architecture": shape.architecture,
+            "operatingSystem": shape.os,
+            "kubeletVersion": version,
+            "kubeProxyVersion": version,
             "containerRuntimeVersion": "simulated://0",
             "kernelVersion": "simulated",
             "osImage": "simulated by kserve-installer",
@@ -95,6 +103,22 @@ def node_status(name: str, index: int, kubernetes: str) -> dict[str, Any]:
     }
 
 
+def _conditions(ready: bool) -> list[dict[str, str]]:
+    wanted = _HEALTHY if ready else {**_HEALTHY, "Ready": ("False", "KubeletNotReady")}
+    stamp = now()
+    return [
+        {
+            "type": kind,
+            "status": status,
+            "reason": reason,
+            "message": "simulated",
+            "lastHeartbeatTime": stamp,
+            "lastTransitionTime": stamp,
+        }
+        for kind, (status, reason) in wanted.items()
+    ]
+
+
 class Nodes:
     """Registers the nodes, keeps their leases fresh and binds pods."""
 
@@ -102,7 +126,10 @@ class Nodes:
         self._world = world
         self._events = events
         context = world.context
-        self.names = [node_name(context.name, i) for i in range(context.nodes)]
+        self._shapes = context.shape or (NodeShape(),) * context.nodes
+        self.names = [
+            shape.name or node_name(context.name, i) for i, shape in enumerate(self._shapes)
+        ]
         self.addresses = {name: node_address(i) for i, name in enumerate(self.names)}
         self.cache = world.cache("v1", "nodes")
 
@@ -116,17 +143,28 @@ class Nodes:
             if self._world.paused("kubelet"):
                 return 1.0
             api, path = self._world.api, path_of("v1", "nodes", name=name)
+            shape = self._shapes[index]
             if self.cache.get("", name) is None and api.get(path) is None:
-                api.create(path_of("v1", "nodes"), node_object(name), "kubelet")
-            known = self.cache.get("", name)
-            ready = {c["type"]: c["status"] for c in dig(known, "status", "conditions", default=[])}
-            if ready.get("Ready") != "True":
-                status = node_status(name, index, self._world.context.kubernetes)
+                api.create(path_of("v1", "nodes"), node_object(name, shape), "kubelet")
+            known = self.cache.get("", name) or {}
+            if conditions(known).get("Ready", {}).get("status") != str(shape.ready):
+                status = node_status(name, index, self._world.context.kubernetes, shape)
                 api.patch(f"{path}/status", {"status": status}, "kubelet")
+            if shape.ready:
+                self._clear(name)
             self._renew(name)
             return HEARTBEAT
 
         return beat
+
+    def _clear(self, name: str) -> None:
+        # nodelifecycle does this; it does not run in a sandbox (see control_plane).
+        api, path = self._world.api, path_of("v1", "nodes", name=name)
+        known = self.cache.get("", name) or api.get(path)
+        taints = dig(known, "spec", "taints", default=[])
+        rest = [taint for taint in taints if taint["key"] != NOT_READY]
+        if len(rest) < len(taints):
+            api.patch(path, {"spec": {"taints": rest or None}}, "kube-controller-manager", MERGE)
 
     def _renew(self, name: str) -> None:
         # nodelifecycle calls a node lost after 40 s without a renewal of its lease.
@@ -186,59 +224,45 @@ class Nodes:
         total = len(self.names)
         if any(rule and rule.fail == "pending" for rule in rules):
             return "", f"0/{total} nodes are available: {total} Insufficient cpu."
-        cpu, memory = demand(pod)
-        used = {name: [0.0, 0.0, 0.0] for name in self.names}
-        for other in self._world.pods.all():
-            row = used.get(dig(other, "spec", "nodeName", default=""))
-            if row and dig(other, "status", "phase") not in ("Succeeded", "Failed"):
-                other_cpu, other_memory = demand(other)
-                row[0], row[1], row[2] = row[0] + other_cpu, row[1] + other_memory, row[2] + 1
+        spec, old = pod["spec"], self._world.context.kubernetes
+        demand = scheduling.demand_of(spec)
         refusals: dict[str, int] = {}
         fitting = []
-        for name in self.names:
-            reason = self._mismatch(pod, name) or _lacking(used[name], cpu, memory)
+        for room, pods in self._rooms():
+            reason = scheduling.mismatch(spec, room) or scheduling.lacking(demand, room)
             if reason:
-                refusals[reason] = refusals.get(reason, 0) + 1
+                words = in_words_of(old, reason)
+                refusals[words] = refusals.get(words, 0) + 1
             else:
-                fitting.append((used[name][2], name))
-        if fitting:
-            return min(fitting)[1], ""
-        told = ", ".join(f"{count} {reason}" for reason, count in sorted(refusals.items()))
-        return "", f"0/{total} nodes are available: {told}."
+                fitting.append((pods, room.name))
+        return (min(fitting)[1], "") if fitting else ("", scheduling.told(refusals, total))
 
-    def _mismatch(self, pod: Object, name: str) -> str:
-        labels = dig(self.cache.get("", name), "metadata", "labels", default={})
-        selector = pod["spec"].get("nodeSelector") or {}
-        if any(labels.get(key) != value for key, value in selector.items()):
-            return "node(s) didn't match Pod's node affinity"
-        path = (
-            "spec",
-            "affinity",
-            "nodeAffinity",
-            "requiredDuringSchedulingIgnoredDuringExecution",
-        )
-        terms = dig(pod, *path, "nodeSelectorTerms", default=[])
-        for term in terms:
-            fields = term.get("matchFields") or []
-            if all(name in f.get("values", []) for f in fields if f["key"] == "metadata.name"):
-                return ""
-        return "node(s) didn't match Pod's node affinity" if terms else ""
+    def _rooms(self) -> Sequence[tuple[Room, int]]:
+        """What is free on each node, and how many pods it has."""
+        pods = self._world.pods.all()
+        counts = dict.fromkeys(self.names, 0)
+        for pod in pods:
+            node = scheduling.bound_to(pod)
+            if node in counts:
+                counts[node] += 1
+        # Before the cache has it, a node is as its shape says.
+        nodes = [
+            self.cache.get("", name)
+            or {**node_object(name, shape), "status": node_status(name, 0, "", shape)}
+            for name, shape in zip(self.names, self._shapes, strict=True)
+        ]
+        return [(room, counts[room.name]) for room in scheduling.rooms(nodes, pods)]
 
 
-def demand(pod: Object) -> tuple[float, float]:
-    """(CPUs, bytes) that a pod's containers ask for."""
-    requests = [
-        dig(c, "resources", "requests", default={}) for c in pod["spec"].get("containers") or []
-    ]
-    return (
-        sum(quantity(r["cpu"]) for r in requests if "cpu" in r),
-        sum(quantity(r["memory"]) for r in requests if "memory" in r),
-    )
+def in_words_of(kubernetes: str, reason: str) -> str:
+    """A scheduler's reason as the scheduler of that version says it.
 
-
-def _lacking(used: list[float], cpu: float, memory: float) -> str:
-    if used[0] + cpu > CPU:
-        return "Insufficient cpu"
-    if used[1] + memory > MEMORY:
-        return "Insufficient memory"
-    return "Too many pods" if used[2] + 1 > PODS else ""
+    Source: messages of 1.20 to 1.23 and of 1.24 and later, as users report them.
+    """
+    version = KubernetesVersion.parse(kubernetes)
+    if version < KubernetesVersion(1, 24) and reason.startswith("node(s) had untolerated taint "):
+        taint = reason.removeprefix("node(s) had untolerated taint ")
+        return f"node(s) had taint {taint}, that the pod didn't tolerate"
+    if version < KubernetesVersion(1, 22) and reason == scheduling.UNMATCHED:
+        return reason.removesuffix("/selector")
+    return reason

@@ -34,15 +34,19 @@ _HOP = {"connection", "transfer-encoding", "content-length", "keep-alive"}
 class Rule:
     """What to do with requests whose method and path (with query) match; `hits` counts them.
 
-    times: how many requests it meets, None for all. status, headers, body: answered instead of
-    the API server. close: the connection is closed without an answer. hang: nothing is answered
-    until `release`. delay: released by itself after so many seconds, then forwarded. lose: the
-    API server does what is asked, but its answer is lost. cut: an answer ends after so many bytes.
+    times: how many requests it meets, None for all. every: of the requests that match and that no
+    earlier rule met it meets each so-manieth, the first being number `every`. status, headers,
+    body: answered instead of the API server. close: the connection is closed without an answer.
+    hang: nothing is answered until `release`. delay: released by itself after so many seconds,
+    then forwarded. lose: the API server does what is asked, but its answer is lost. cut: an answer
+    ends after so many bytes. lines: it ends, as if it were complete, after so many lines and what
+    `ending` says. after: only once that rule has met a request.
     """
 
     method: str
     path: re.Pattern[str]
     times: int | None = 1
+    every: int = 1
     status: int | None = None
     headers: Mapping[str, str] = field(default_factory=dict)
     body: Any = None
@@ -51,6 +55,10 @@ class Rule:
     delay: float = 0.0
     lose: bool = False
     cut: int | None = None
+    lines: int | None = None
+    ending: bytes = b""
+    after: Rule | None = None
+    matched: int = 0
     hits: int = 0
     released: threading.Event = field(default_factory=threading.Event)
     met: threading.Event = field(default_factory=threading.Event)
@@ -59,6 +67,19 @@ class Rule:
         """Let hanging requests go on to the API server, and later ones through."""
         self.times = self.hits
         self.released.set()
+
+    def meets(self, method: str, path: str) -> bool:
+        """True when this request is to be broken; counts it."""
+        over = self.times is not None and self.hits >= self.times
+        early = self.after is not None and not self.after.hits
+        if over or early or self.method not in ("*", method) or not self.path.search(path):
+            return False
+        self.matched += 1
+        if self.matched % self.every:
+            return False
+        self.hits += 1
+        self.met.set()
+        return True
 
 
 class FaultProxy:
@@ -125,10 +146,7 @@ class FaultProxy:
         with self._guard:
             self.seen.append((method, path))
             for rule in self._rules:
-                over = rule.times is not None and rule.hits >= rule.times
-                if not over and rule.method in ("*", method) and rule.path.search(path):
-                    rule.hits += 1
-                    rule.met.set()
+                if rule.meets(method, path):
                     return rule
         return None
 
@@ -201,13 +219,19 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_header("Transfer-Encoding", "chunked")
         self.end_headers()
         left = rule.cut if rule is not None else None
-        while data := response.read1(65536):
+        lines = rule.lines if rule is not None else None
+        while lines != 0 and (data := response.read1(65536)):
             if left is not None:
                 data, left = data[:left], left - len(data)
+            if lines is not None:
+                whole = data.splitlines(keepends=True)[:lines]
+                data, lines = b"".join(whole), max(0, lines - data.count(b"\n"))
             self.wfile.write(b"%x\r\n%s\r\n" % (len(data), data))
             self.wfile.flush()
             if left is not None and left <= 0:
                 return self._drop()
+        if rule is not None and rule.ending:
+            self.wfile.write(b"%x\r\n%s\r\n" % (len(rule.ending), rule.ending))
         self.wfile.write(b"0\r\n\r\n")
 
     def log_message(self, format: str, *args: Any) -> None:
