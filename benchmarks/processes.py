@@ -7,7 +7,7 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,10 +24,15 @@ class Run:
     out: str
 
 
-def run(words: Sequence[str], environment: Mapping[str, str] | None = None) -> Run:
+def run(
+    words: Sequence[str],
+    environment: Mapping[str, str] | None = None,
+    succeeded: Collection[int] = (0,),
+) -> Run:
     """Run a command to its end. words: its program as an absolute path, and arguments.
 
-    Raises SystemExit with what it printed when it fails: nothing can be compared then.
+    succeeded: the exit codes that are no failure. Raises SystemExit with what it printed when it
+    fails: nothing can be compared then.
     """
     with tempfile.TemporaryDirectory() as folder:
         result, out, err = (Path(folder, name) for name in ("result", "out", "err"))
@@ -35,7 +40,7 @@ def run(words: Sequence[str], environment: Mapping[str, str] | None = None) -> R
         subprocess.run([*measured, *words], check=True, env=_environment(environment or {}))
         found = json.loads(result.read_text())
         printed, problems = out.read_text(), err.read_text()
-    if found["code"] != 0:
+    if found["code"] not in succeeded:
         raise SystemExit(
             f"{' '.join(words)} ended with {found['code']}:\n{printed[-2000:]}{problems}"
         )

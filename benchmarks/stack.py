@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -74,13 +73,13 @@ class Stack:
 
     def await_gates(self, place: Place, group: Group) -> None:
         """Return when the next group can be sent; the gates are those of our install."""
-        cluster, end = place.cluster(), time.monotonic() + _DEADLINE
+        cluster, cancel = place.cluster(), Cancel(_DEADLINE)
         for part in self.planned:
             for stage in group.stages:
                 items = [item for item in part.wanted if item.stage == stage]
                 if items:
                     gate = Gate(part.component.name, stage, items, part.wanted, {})
-                    await_gate(cluster, gate, end, silent, Cancel())
+                    await_gate(cluster, gate, silent, cancel)
         cluster.close()
 
 

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The quick start: a sandbox, an install, the same install again, the status.
+# The quick start: a sandbox, its preflight, the plan, an install, the same again, the status.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 . tools/beside.sh
@@ -28,6 +28,8 @@ kubeconfig=$("$command" sandbox status -o json | .venv/bin/python -c '
 import json, sys
 print(next(s["kubeconfig"] for s in json.load(sys.stdin) if s["name"] == sys.argv[1]))' "$name")
 
+show preflight "$release" --kubeconfig "$kubeconfig" "${mirror[@]}"
+show plan "$release" --kubeconfig "$kubeconfig" "${mirror[@]}"
 show install "$release" --kubeconfig "$kubeconfig" "${mirror[@]}" --yes
 echo
 echo "# once more: what is there already is not written again"

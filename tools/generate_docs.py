@@ -10,7 +10,7 @@ import re
 import sys
 from pathlib import Path
 
-from installer.cli.parser import build
+from installer.cli.commands import build
 from installer.cli.schema import events_page
 
 ROOT = Path(__file__).resolve().parent.parent

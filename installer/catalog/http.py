@@ -28,6 +28,10 @@ T = TypeVar("T")
 _PASSING = frozenset({408, 425, 429, 500, 502, 503, 504})
 _LONGEST_DELAY = 60.0
 _CHUNK = 1 << 16
+_UNREACHABLE = (
+    "run the same command again: it continues this download; behind a proxy set HTTPS_PROXY, "
+    "without a network use --mirror or --bundle"
+)
 _REFUSED = {
     401: "log in: user and password go into ~/.netrc",
     403: "check that this machine may read that address",
@@ -63,7 +67,11 @@ class Absent(Exception):
 
 
 class Http:
-    """Sends GETs. sessions: kept-alive connections per thread, which several Https may share."""
+    """Sends GETs.
+
+    sessions: kept-alive connections per thread, which several Https may share. remedy: what to do
+    when a server cannot be reached.
+    """
 
     def __init__(
         self,
@@ -71,11 +79,13 @@ class Http:
         emit: Emit,
         cancel: Cancel,
         sessions: threading.local | None = None,
+        remedy: str = "",
     ):
         self._patience = patience
         self._emit = emit
         self._cancel = cancel
         self._local = sessions or threading.local()
+        self._remedy = remedy or _UNREACHABLE
 
     def get(self, url: str, headers: Mapping[str, str]) -> Answer:
         """Send one GET; any answer but a failure is returned, with its body still unread.
@@ -131,8 +141,7 @@ class Http:
                         f"{about} cannot be downloaded: {passing.cause} (tried {tried} times)",
                         kind="source-unreachable",
                         object=about,
-                        remedy="run the same command again: it continues this download; behind a "
-                        "proxy set HTTPS_PROXY, without a network use --mirror or --bundle",
+                        remedy=self._remedy,
                     ) from passing
                 self._wait(about, passing, tried)
 
@@ -141,7 +150,7 @@ class Http:
         delay = longest * random.uniform(0.5, 1.0)
         if passing.after is not None:
             delay = max(delay, min(passing.after, _LONGEST_DELAY))
-        fields = {"object": about, "cause": passing.cause, "attempt": tried + 1}
+        fields = {"object": about, "cause": passing.cause, "attempt": tried}
         self._emit(Event("retrying", {**fields, "delay": round(delay, 3)}))
         self._cancel.sleep(delay)
 

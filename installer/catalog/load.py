@@ -15,6 +15,10 @@ T = TypeVar("T", Release, Component)
 
 PACKAGED = Path(__file__).resolve().parent.parent / "_versions"
 """versions/ as the package carries it; in a checkout a link to the folder at its top."""
+FOREIGN = "foreign.yaml"
+"""How installations by others are recognised: read by `foreign`."""
+PLATFORMS = "platforms.yaml"
+"""What is known of Kubernetes distributions: read by `platforms`."""
 
 
 @dataclass(slots=True)
@@ -93,6 +97,8 @@ def read_directory(directory: Path, *, components: bool = True) -> Read:
     if components:
         _read_all(read, "components/*/*.yaml", Component, read.components)
         read.files.update(_names(directory, "profiles/*.yaml"))
+        read.files.update(_names(directory, FOREIGN))
+        read.files.update(_names(directory, PLATFORMS))
         _strangers(read)
     return read
 

@@ -7,7 +7,7 @@ from installer.catalog.integrity import redacted
 from installer.catalog.model import Component
 from installer.catalog.parsed import objects_of
 from installer.catalog.render import rendered_objects
-from installer.catalog.sources import SourceOptions, fetch
+from installer.catalog.sources import SourceOptions, fetch, named
 from installer.core.cancel import Cancel
 from installer.core.errors import ChecksFailed
 from installer.core.events import Emit
@@ -26,13 +26,14 @@ def load_objects(
     """
     applied = component.applied
     plain = [(component.name, source) for source in applied if source.kind == "manifest"]
-    paths = fetch(plain, options, emit, cancel)
+    paths = fetch(plain, options, emit, cancel, component.version)
     cache = open_cache(options.cache_dir, emit)
     objects: list[Object] = []
     for source in applied:
         cancel.check()
         if source.kind == "istioctl":
-            objects += rendered_objects(component, source, options, emit, cancel)
+            with named(f"{component.name} {component.version}, {source.name}"):
+                objects += rendered_objects(component, source, options, emit, cancel)
         else:
             path = paths[source.sha256]
             objects += objects_of(path, source.sha256, cache, redacted(source.url))

@@ -153,6 +153,20 @@ class MadeAtRunTime:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RuntimeApi:
+    """A kind that the component's controllers use while running, beside what its manifests hold.
+
+    reason: what for, a clause that follows the kind: "made for RawDeployment". origin: where the
+    fact comes from (repository, tag, file).
+    """
+
+    api_version: str
+    kind: str
+    reason: str
+    origin: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Source:
     """Where manifests come from.
 
@@ -250,6 +264,7 @@ class Component:
     webhook_probes: tuple[WebhookProbe, ...] = ()
     config_maps: tuple[str, ...] = ()
     makes: tuple[MadeAtRunTime, ...] = ()
+    runtime_apis: tuple[RuntimeApi, ...] = ()
     knobs: tuple[Knob, ...] = ()
     changes: tuple[Changes, ...] = ()
     notes: tuple[str, ...] = ()

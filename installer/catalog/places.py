@@ -120,8 +120,11 @@ def _explained(label: str) -> Iterator[None]:
     try:
         yield
     except (tarfile.TarError, EOFError, zlib.error, lzma.LZMAError, OSError) as error:
+        foreign = isinstance(error, tarfile.ReadError) and "could not be opened" in str(error)
+        # tarfile lists why each compression does not fit, a line for each.
+        reason = "it is no tar archive" if foreign else " ".join(str(error).split())
         raise UsageError(
-            f"{label} cannot be read: {error}",
+            f"{label} cannot be read: {reason}",
             kind="invalid-input",
             object=label,
             remedy="a bundle is a directory or a .tar, .tar.gz or .tar.xz file, "
@@ -160,7 +163,12 @@ def places(bundle: Path | None, mirror: str | None) -> Iterator[Place]:
 
 def is_web(mirror: str) -> bool:
     """True for a mirror reached by URL. Raises UsageError for a scheme that nobody serves."""
-    scheme = urlsplit(mirror).scheme.lower()
+    try:
+        scheme = urlsplit(mirror).scheme.lower()
+    except ValueError as error:
+        raise UsageError(
+            f"--mirror is no address: {error}", kind="invalid-input", object=redacted(mirror)
+        ) from error
     if scheme in ("http", "https"):
         return True
     if "://" in mirror and scheme != "file":

@@ -71,7 +71,9 @@ def rendered_objects(
         _tell(emit, component, source, extra.origin, len(extra.data), begun)
         return objects
     check_platform(source)
-    archive = fetch([(component.name, source)], options, emit, cancel)[source.sha256]
+    archive = fetch([(component.name, source)], options, emit, cancel, component.version)[
+        source.sha256
+    ]
     text = run_istioctl(source, archive, profile, cache, cancel)
     objects = parse(text, f"what istioctl of {redacted(source.url)} printed")
     _compare(source, objects, f"what istioctl of {redacted(source.url)} printed")

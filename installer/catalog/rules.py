@@ -29,6 +29,7 @@ from installer.core.kubernetes_version import KubernetesVersion
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
 _KUBERNETES = re.compile(r"\d+\.\d+(\.\d+)?")
+_API_VERSION = re.compile(r"([a-z0-9.-]+/)?v\d+((alpha|beta)\d+)?")
 _NAME = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?")
 
 
@@ -155,6 +156,7 @@ def _paths(file: str, where: str, rules: Sequence[OwnedField | Knob]) -> Iterato
 def _changes(file: str, component: Component, files: set[str]) -> Iterator[Problem]:
     since = [change.since for change in component.changes]
     yield from _twice(file, "changes", since, "version")
+    yield from _runtime_apis(file, component)
     for index, version in enumerate(since):
         yield from _version(file, f"changes[{index}].since", version)
         if f"components/{component.name}/{version}.yaml" not in files:
@@ -232,6 +234,16 @@ def _needs(file: str, release: Release, parts: Sequence[Component]) -> Iterator[
                 "components after those they need",
             )  # fmt: skip
         seen.add(ref.name)
+
+
+def _runtime_apis(file: str, component: Component) -> Iterator[Problem]:
+    for index, api in enumerate(component.runtime_apis):
+        path = f"runtime_apis[{index}]"
+        if not _API_VERSION.fullmatch(api.api_version):
+            found = api.api_version or "empty"
+            yield Problem(file, f"{path}.api_version", found, "one such as autoscaling/v2")
+        if not api.reason.strip():
+            yield Problem(file, f"{path}.reason", "empty", "what it is used for")
 
 
 def _circle(needs: Mapping[str, Iterable[str]]) -> list[str]:

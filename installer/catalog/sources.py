@@ -11,9 +11,10 @@ Decided:
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial as bound
 from pathlib import Path
@@ -74,26 +75,37 @@ class SourceOptions:
 @dataclass(frozen=True, slots=True)
 class _Wanted:
     component: str
+    version: str
     source: Source
+
+    def __str__(self) -> str:
+        return f"{self.component} {self.version}".rstrip() + f", {self.source.name}"
 
 
 def fetch(
-    sources: Sequence[tuple[str, Source]], options: SourceOptions, emit: Emit, cancel: Cancel
+    sources: Sequence[tuple[str, Source]],
+    options: SourceOptions,
+    emit: Emit,
+    cancel: Cancel,
+    version: str = "",
 ) -> dict[str, Path]:
     """The verified bytes of (component name, source) pairs: paths by SHA-256.
 
-    A path may lie in the mirror itself, so whoever reads it verifies again. Raises ChecksFailed
-    (missing, other bytes than the catalog's, unreachable, disk full), UsageError for a bundle or
-    mirror that cannot be used, and what `cancel` says.
+    version: of the component, for messages. A path may lie in the mirror itself, so whoever reads
+    it verifies again. Raises ChecksFailed (missing, other bytes than the catalog's, unreachable,
+    disk full), UsageError for a bundle or mirror that cannot be used, and what `cancel` says.
     """
     cache = open_cache(options.cache_dir, emit)
     local = list(places(options.bundle, options.mirror))
-    wanted = list({source.sha256: _Wanted(name, source) for name, source in sources}.values())
+    wanted = list(
+        {source.sha256: _Wanted(name, version, source) for name, source in sources}.values()
+    )
     found: dict[str, Path] = {}
     for item in wanted:
         cancel.check()
         begun = time.monotonic()
-        path, origin = _on_this_machine(item.source, local, cache, emit)
+        with named(str(item)):
+            path, origin = _on_this_machine(item.source, local, cache, emit)
         if path is not None:
             found[item.source.sha256] = path
             _tell(emit, item, origin, path, begun)
@@ -108,6 +120,18 @@ def fetch(
     if missing:
         raise _missing(missing, options, cache)
     return found
+
+
+@contextlib.contextmanager
+def named(what: str) -> Iterator[None]:
+    """Errors about a source begin with what it is: `component version, source name`."""
+    try:
+        yield
+    except ChecksFailed as error:
+        if not error.message.startswith(what):
+            error.message = f"{what}: {error.message}"
+            error.args = (error.message,)
+        raise
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,7 +170,7 @@ def extra_on_web(
     url = mirror_url(mirror, path)
 
     def ask(stop: Cancel) -> bytes | None:
-        return read_whole(Http(options.patience, emit, stop, _sessions), url, limit)
+        return read_whole(_http(options, emit, stop), url, limit)
 
     data = together([ask], cancel)[0]
     return None if data is None else Extra(data, "mirror", redacted(url))
@@ -164,6 +188,17 @@ def describe_places(options: SourceOptions, cache: Cache | None = None) -> str:
     if options.network:
         parts.append("network")
     return ", ".join(parts)
+
+
+def _http(options: SourceOptions, emit: Emit, stop: Cancel) -> Http:
+    mirror = options.web_mirror
+    remedy = (
+        f"check that the mirror {redacted(mirror)} answers, then run the same command again: what "
+        "is here already is kept; without --mirror it is downloaded from upstream"
+        if mirror
+        else ""
+    )
+    return Http(options.patience, emit, stop, _sessions, remedy)
 
 
 def _on_this_machine(
@@ -242,8 +277,9 @@ def _remote(
     stop: Cancel,
 ) -> Path | None:
     begun = time.monotonic()
-    http = Http(options.patience, emit, stop, _sessions)
-    path = download(http, address(item.source), item.source, cache)
+    with named(str(item)):
+        http = _http(options, emit, stop)
+        path = download(http, address(item.source), item.source, cache)
     if path is not None:
         _tell(emit, item, "mirror" if options.mirror else "network", path, begun)
     return path
@@ -261,7 +297,6 @@ def _tell(emit: Emit, item: _Wanted, origin: str, path: Path, begun: float) -> N
 
 
 def _missing(items: Sequence[_Wanted], options: SourceOptions, cache: Cache) -> ChecksFailed:
-    names = [f"{item.component} {item.source.name}" for item in items]
     if options.network:
         urls = [redacted(item.source.url) for item in items]
         return ChecksFailed(
@@ -270,16 +305,19 @@ def _missing(items: Sequence[_Wanted], options: SourceOptions, cache: Cache) -> 
             object=urls[0],
             remedy="it was moved or removed; use --mirror or --bundle with a copy of it",
         )
-    paths = [mirror_path(item.source.url) for item in items]
+    # A folder is searched at exactly these paths; elsewhere they are relative.
+    folder = options.mirror if options.mirror and options.bundle is None else None
+    root = "" if folder is None or "://" in folder else f"{folder.rstrip('/')}/"
+    paths = [root + mirror_path(item.source.url) for item in items]
     for index, item in enumerate(items):
         if item.source.rendered is not None:
             paths[index] += f" (or {item.source.rendered})"
-    lines = [f"{name}: {path}" for name, path in zip(names, paths, strict=True)]
+    lines = [f"{item}: {path}" for item, path in zip(items, paths, strict=True)]
     some = "a file" if len(items) == 1 else f"{len(items)} files"
     listed = f" {lines[0]}" if len(items) == 1 else "".join(f"\n  {line}" for line in lines)
     given = "mirror" if options.mirror is not None else "bundle"
     if options.bundle is None and options.mirror is None:
-        remedy = "run once without --offline, or use --mirror or --bundle"
+        remedy = "run once with a network, or use --mirror or --bundle"
     else:
         both = "the mirror or the bundle" if options.bundle and options.mirror else f"the {given}"
         remedy = f"add what is missing to {both}; without --{given} it is downloaded from upstream"

@@ -60,12 +60,13 @@ def check(args: Namespace) -> int:
 
     directory = _folder(args.directory)
     problems = [str(problem) for problem in problems_of(directory, _folder(args.mirror))]
+    code = ExitCode.CHECKS_FAILED if problems else ExitCode.DONE
     if args.output == "json":
-        sys.stdout.write(document({"problems": problems}, "json"))
+        sys.stdout.write(document({"problems": problems, "exit_code": int(code)}, "json"))
     else:
         said = plural(len(problems), "problem") if problems else "no problems"
         sys.stdout.write("".join(f"{line}\n" for line in [*problems, said]))
-    return ExitCode.CHECKS_FAILED if problems else ExitCode.DONE
+    return code
 
 
 def _folder(name: str | None) -> Path | None:
@@ -80,7 +81,7 @@ def completion(args: Namespace) -> int:
     """`completion SHELL`: a script on stdout."""
     import shtab
 
-    from installer.cli.parser import build
+    from installer.cli.commands import build
 
     sys.stdout.write(shtab.complete(build(), shell=args.shell) + "\n")
     return ExitCode.DONE

@@ -95,7 +95,8 @@ class Live(Text):
             self._region = region
 
     def _say_waiting(self, fields: Mapping[str, Any]) -> list[str]:
-        return super()._say_waiting(fields) if self.verbose else []
+        drawn = self._region is not None and not self.verbose
+        return [] if drawn else super()._say_waiting(fields)
 
     def _say_stage_finished(self, fields: Mapping[str, Any]) -> list[str]:
         return super()._say_stage_finished(fields) if self.verbose else []

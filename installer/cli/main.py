@@ -7,28 +7,36 @@ import os
 import sys
 from argparse import Namespace
 from collections.abc import Callable, Sequence
-from pathlib import PurePath
+from pathlib import Path, PurePath
 
-from installer.cli.parser import PROGRAM, parse
-from installer.core.errors import ExitCode, InstallerError
+from installer.cli.commands import parse
+from installer.cli.parser import PROGRAM, WrongWords, format_asked
+from installer.core.errors import ExitCode, Interrupted
 
 _PLUGIN = "kubectl-kserve"
 
 
 def main(words: Sequence[str] | None = None) -> int:
     """Run one command; the return value is the process's exit code."""
-    debug = "--debug" in (sys.argv if words is None else words)
+    words = list(sys.argv[1:] if words is None else words)
+    _open_streams()
     try:
-        args = parse(sys.argv[1:] if words is None else words, _program())
-        code = int(_function(args)(args))
-        return _flushed(code)
+        return _flushed(_run(words))
     except BrokenPipeError:  # who read what was asked for had enough of it
         _forget_stdout()
         return ExitCode.DONE
     except KeyboardInterrupt:
-        return ExitCode.INTERRUPTED
+        return _report(Interrupted(), words)
     except Exception as problem:
-        return _report(problem, debug)
+        return _report(problem, words)
+
+
+def _run(words: list[str]) -> int:
+    try:
+        args = parse(words, _program())
+    except SystemExit as ended:  # --help and --version have said what they had to
+        return int(ended.code or 0)
+    return int(_function(args)(args))
 
 
 def _program() -> str:
@@ -45,21 +53,34 @@ def _function(args: Namespace) -> Callable[[Namespace], int]:
 
 
 def _flushed(code: int) -> int:
-    """The exit code, which a reader that has gone does not change; a full disk raises."""
+    """The exit code, which a reader that has gone does not change; a full disk raises, unless
+    something else had failed before."""
     try:
         sys.stdout.flush()
-    except BrokenPipeError:
+    except OSError as problem:
+        if code == ExitCode.DONE and not isinstance(problem, BrokenPipeError):
+            raise
         _forget_stdout()
     return code
 
 
-def _report(problem: Exception, debug: bool) -> int:
-    from installer.cli.session import explained, print_error
+def _report(problem: BaseException, words: list[str]) -> int:
+    from installer.cli.failure import explained, print_answer, print_error
 
-    error = explained(problem, debug=debug)
-    print_error(error)
+    error = explained(problem, debug="--debug" in words)
+    if not isinstance(problem, Interrupted):
+        print_error(error)
+    events = isinstance(problem, WrongWords) and problem.events
+    print_answer(error, format_asked(words), events=events)
     _forget_stdout()
-    return InstallerError.exit_code if error is not problem else error.exit_code
+    return error.exit_code
+
+
+def _open_streams() -> None:
+    """A stream that whoever started us has closed: what is said there is lost, nothing else."""
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, Path(os.devnull).open("w", encoding="utf-8"))  # noqa: SIM115
 
 
 def _forget_stdout() -> None:

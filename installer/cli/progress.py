@@ -122,7 +122,9 @@ class Progress:
             stage.deleted |= action == "deleted"
 
     def _on_waiting(self, fields: Mapping[str, Any]) -> None:
-        entry = self.component(fields["component"])
+        entry = self.components.get(fields["component"])
+        if entry is None:
+            return  # for the server or the lock, before any component
         entry.waiting = list(fields.get("for", ()))
         entry.pending = int(fields.get("pending", 0))
 

@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from installer.cli.interrupts import Interrupts
+from installer.cli.session import plain
 from installer.cli.status_view import document
-from installer.cli.terminal import Terminal, table
+from installer.cli.terminal import table
 from installer.core.cancel import Cancel
 from installer.core.errors import ExitCode
-from installer.core.events import Emit, silent
 
 if TYPE_CHECKING:
     from installer.sandbox.options import SandboxInfo
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 def up(args: Namespace) -> int:
     """`sandbox up`: starts one, or finds it running, and prints where it is."""
     from installer.sandbox import lifecycle
+    from installer.sandbox.shape import read_shape
 
     options = lifecycle.SandboxOptions(
         name=args.name,
@@ -29,10 +30,11 @@ def up(args: Namespace) -> int:
         nodes=args.nodes,
         audit_log=Path(args.audit_log) if args.audit_log else None,
         control_plane=Path(args.control_plane) if args.control_plane else None,
+        shape=read_shape(Path(args.shape)) if args.shape else (),
     )
     cancel = Cancel()
     with Interrupts(cancel):
-        info = lifecycle.up(options, _emit(args), cancel)
+        info = lifecycle.up(options, plain(args), cancel)
     if args.output == "json":
         sys.stdout.write(document(info.to_dict(), "json"))
     else:
@@ -69,17 +71,6 @@ def status(args: Namespace) -> int:
     problems = [f"{info['name']}: {problem}" for info in found for problem in info["problems"]]
     sys.stdout.write("".join(f"{line}\n" for line in [*table(rows, indent=0), *problems]))
     return ExitCode.DONE
-
-
-def _emit(args: Namespace) -> Emit:
-    """Plain lines on stderr; with -o json nothing but the document is said."""
-    if args.output == "json":
-        return silent
-    from installer.cli.text import Text
-    from installer.cli.wording import Hints
-
-    terminal = Terminal.of(sys.stderr, no_colour=args.no_color)
-    return Text(sys.stderr, terminal, Hints(args.program), verbose=args.verbose).emit
 
 
 def _described(info: SandboxInfo, program: str) -> list[str]:

@@ -14,9 +14,14 @@ _TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z")
 _INTRODUCTION = """\
 With `-o json`, `install` and `uninstall` print one JSON object per line on standard output.
 Each has `event` and `time` (RFC 3339, UTC, milliseconds). The last line is always `finished`,
-whatever happened; only a second Ctrl-C, SIGKILL or a wrong command line (exit code 2 before
-anything began) leaves it out. Readers should ignore events and fields they do not know: new ones
-may come, the meaning of those below stays.
+whatever happened, a wrong command line that asks for `-o json` included; only a second Ctrl-C or
+SIGKILL leaves it out. Readers should ignore events and fields they do not know: new ones may come,
+the meaning of those below stays.
+
+Every other command with `-o json` (or `yaml`) prints one document. When it fails, the document is
+`{"error": {"kind", "message", "object", "remedy"}, "exit_code"}` instead: the same error that
+`finished` has, for a wrong command line too. `kind` is a stable word, the other three are for
+people and empty where there is nothing to say. Standard error has the sentence in any case.
 
 Components are worked on at the same time, so their lines mix; `component` and `stage` say where
 a line belongs. In an uninstall `component` is empty: it works on all of them at once."""

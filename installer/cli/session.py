@@ -2,29 +2,34 @@
 
 from __future__ import annotations
 
+import math
 import shlex
 import sys
 import threading
 import time
-import traceback
 from argparse import Namespace
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
 from installer.cli import confirm
+from installer.cli.failure import COUNTS, explained, print_error, unwritten
 from installer.cli.interrupts import Interrupts
 from installer.cli.progress import Progress
 from installer.cli.terminal import Terminal
 from installer.cli.wording import Hints
 from installer.core.cancel import Cancel
-from installer.core.errors import ExitCode, InstallerError
-from installer.core.events import Event
-
-COUNTS = ("created", "changed", "unchanged", "deleted", "writes")
+from installer.core.errors import ExitCode
+from installer.core.events import Emit, Event, silent
+from installer.core.masking import masked
 
 
 class Renderer(Protocol):
-    """What shows events: text, live, JSON lines."""
+    """What shows events: text, live, JSON lines.
+
+    lost: why standard output took no more; None while all that had to be there is there.
+    """
+
+    lost: OSError | None
 
     def emit(self, event: Event) -> None:
         """Show one event; any thread, never raises."""
@@ -51,8 +56,14 @@ def hints(args: Namespace) -> Hints:
         value = getattr(args, flag, None)
         if value:
             target += f" --{flag} {shlex.quote(value)}"
-    again = f"{args.program} {shlex.join(args.words)}"
+    again = " ".join([args.program, *map(_shown, args.words)])
     return Hints(args.program, args.command, target, again, getattr(args, "dry_run", False))
+
+
+def _shown(word: str) -> str:
+    """A word of the command line, quoted to be typed again; not where a secret was taken out."""
+    safe = masked(word)
+    return safe if safe != word else shlex.quote(word)
 
 
 def renderer(args: Namespace) -> Renderer:
@@ -71,13 +82,34 @@ def renderer(args: Namespace) -> Renderer:
     return Text(sys.stderr, terminal, hints(args), verbose=args.verbose)
 
 
+def plain(args: Namespace) -> Emit:
+    """Plain lines on stderr beside a document on stdout; none with `-o json`."""
+    if args.output == "json":
+        return silent
+    from installer.cli.text import Text
+
+    terminal = Terminal.of(sys.stderr, no_colour=args.no_color)
+    return Text(sys.stderr, terminal, Hints(args.program), verbose=args.verbose).emit
+
+
+def reading(args: Namespace) -> Emit:
+    """Like `plain`, for commands that show what they decided themselves."""
+    emit = plain(args)
+
+    def but_the_plan(event: Event) -> None:
+        if event.name != "planned":
+            emit(event)
+
+    return but_the_plan
+
+
 class Session:
     """Runs one engine and reports how it ended; the last event is always `finished`."""
 
     def __init__(self, args: Namespace, command: str):
         self.args = args
         self.command = command
-        self.cancel = Cancel()
+        self.cancel = Cancel(getattr(args, "timeout", math.inf))
         self.cluster: Writer | None = None
         self._renderer = renderer(args)
         self._interrupts = Interrupts(self.cancel)
@@ -92,22 +124,28 @@ class Session:
         self._renderer.emit(event)
 
     def run(self, work: Callable[[Session], Mapping[str, Any]]) -> int:
-        """Do the work; it returns the fields of `finished` that differ from what was counted."""
+        """Do the work; it returns the fields of `finished` that differ from what was counted.
+
+        Raises InstallerError when the work is done, but standard output did not take the events.
+        """
         with self._interrupts:
             try:
                 fields = dict(work(self))
                 outcome, code = str(fields.pop("outcome", "done")), ExitCode.DONE
                 self._finish(outcome, code, fields)
-                return code
             except Exception as problem:
                 return self._fail(problem)
             finally:
                 self._renderer.close()
+        if self._renderer.lost is not None:
+            raise unwritten(self._renderer.lost)
+        return code
 
     def confirm(self, title: str, rows: Sequence[tuple[str, str]]) -> None:
         """Show what is about to be changed and ask; see `confirm.confirm`."""
         self._renderer.pause()
         shown = self.args.output != "json" or not self.args.yes
+        asked = time.monotonic()
         confirm.confirm(
             confirm.identity_lines(title, rows) if shown else (),
             yes=self.args.yes,
@@ -115,6 +153,7 @@ class Session:
             stderr=sys.stderr,
             interrupts=self._interrupts,
         )
+        self.cancel.prolong(time.monotonic() - asked)
 
     def _fail(self, problem: Exception) -> int:
         error = explained(problem, debug=self.args.debug)
@@ -142,25 +181,3 @@ class Session:
                 },
             )
         )
-
-
-def explained(problem: Exception, *, debug: bool) -> InstallerError:
-    """The problem as an error for users; its traceback is printed only with --debug."""
-    if debug:
-        traceback.print_exception(problem)
-    if isinstance(problem, InstallerError):
-        return problem
-    return InstallerError(
-        f"internal error: {type(problem).__name__}: {problem}",
-        kind="internal",
-        remedy="" if debug else "run the same command with --debug and report what it prints",
-    )
-
-
-def print_error(error: InstallerError) -> None:
-    """One sentence for people, and what to do."""
-    terminal = Terminal.of(sys.stderr)
-    about = f"{error.object}: " if error.object and error.object not in error.message else ""
-    sys.stderr.write(f"{terminal.paint('error:', 'red')} {about}{error.message}\n")
-    if error.remedy:
-        sys.stderr.write(f"{error.remedy}\n")

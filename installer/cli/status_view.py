@@ -32,7 +32,11 @@ def lines(report: Mapping[str, Any], terminal: Terminal) -> list[str]:
     """The report for a reader: head, a row per component, problems under their component."""
     where = f"{report['context']} ({report['server']}, Kubernetes {report['kubernetes']})"
     if not report.get("release") and not report.get("components"):
-        return [*table([["cluster", where]], indent=0), "", "nothing is installed here by us"]
+        return [
+            *table([["cluster", where]], indent=0),
+            "",
+            "nothing is installed here by kserve-installer",
+        ]
     head = [
         ["cluster", where],
         ["release", f"{report['release']}, {_verdict(report, terminal)}"],

@@ -9,8 +9,26 @@ from dataclasses import dataclass
 from typing import TextIO
 
 _CODES = {"bold": "1", "dim": "2", "red": "31", "green": "32", "yellow": "33", "cyan": "36"}
-_FANCY = {"ok": "✔", "failed": "✘", "warn": "‼", "idle": "·", "dash": "—", "cut": "…"}
-_PLAIN = {"ok": "+", "failed": "x", "warn": "!", "idle": ".", "dash": "-", "cut": "~"}
+_FANCY = {
+    "ok": "✔",
+    "failed": "✘",
+    "warn": "‼",
+    "idle": "·",
+    "dash": "—",
+    "cut": "…",
+    "holds": "√",
+    "broken": "×",
+}
+_PLAIN = {
+    "ok": "+",
+    "failed": "x",
+    "warn": "!",
+    "idle": ".",
+    "dash": "-",
+    "cut": "~",
+    "holds": "+",
+    "broken": "x",
+}
 _SPINNER = "⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏"
 _PLAIN_SPINNER = "-\\|/"
 
@@ -41,7 +59,7 @@ class Terminal:
         return cls(colour=colour, unicode=_shows(stream), live=able, width=width)
 
     def icon(self, name: str) -> str:
-        """`ok`, `failed`, `warn`, `idle`, `dash`, `cut`: a sign that the stream's encoding has."""
+        """`ok`, `failed`, `warn`, `idle`, `dash`, `cut`, `holds`, `broken`: a sign it can show."""
         return (_FANCY if self.unicode else _PLAIN)[name]
 
     def spinner(self, tick: int) -> str:

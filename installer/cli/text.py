@@ -26,6 +26,7 @@ class Text:
         self.hints = hints
         self.verbose = verbose
         self.progress = Progress()
+        self.lost: OSError | None = None  # no data goes through here
         self._lock = threading.Lock()
         self._waits: dict[tuple[str, str], str] = {}
         self._sources: list[Mapping[str, Any]] = []
@@ -103,8 +104,23 @@ class Text:
         names = ", ".join(f"{c['name']} {c['version']}".rstrip() for c in fields["components"])
         objects = plural(int(fields.get("objects", 0)), "object")
         if self.progress.command == "uninstall":
-            return [f"plan: {objects} to delete; {names}"]
-        return [f"plan: {objects}: {wording.counts_line(fields)}; {names}"]
+            said = f"{objects} to delete"
+        else:
+            said = f"{objects}: {wording.counts_line(fields)}"
+        return ["plan: " + "; ".join(part for part in (said, names) if part)]
+
+    def _say_check(self, fields: Mapping[str, Any]) -> list[str]:
+        if fields["verdict"] not in ("warning", "unknown"):
+            return []  # what failed ends the run, which says so
+        sign = self.terminal.paint(self.terminal.icon("warn"), "yellow")
+        return [
+            f"{sign} {fields['check']}: {detail['reason']}"
+            for detail in fields["details"]
+            if detail["verdict"] in ("warning", "unknown")
+        ]
+
+    def _say_checked(self, fields: Mapping[str, Any]) -> list[str]:
+        return [f"preflight: {wording.checks_line(fields)}"]
 
     def _say_stage_started(self, fields: Mapping[str, Any]) -> list[str]:
         if not self.verbose:

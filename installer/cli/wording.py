@@ -46,6 +46,21 @@ def counts_line(fields: Mapping[str, Any]) -> str:
     return line + (f", {fields['delete']} to delete" if fields.get("delete") else "")
 
 
+def checks_line(counts: Mapping[str, int]) -> str:
+    """`30 checks ok, 2 warnings, 1 failed` from the numbers by verdict."""
+    said = [f"{plural(counts.get('ok', 0), 'check')} ok"]
+    if number := counts.get("warning"):
+        said.append(plural(number, "warning"))
+    for verdict, words in (
+        ("unknown", "could not look"),
+        ("failed", "failed"),
+        ("skipped", "skipped"),
+    ):
+        if number := counts.get(verdict):
+            said.append(f"{number} {words}")
+    return ", ".join(said)
+
+
 def object_name(ref: Mapping[str, str]) -> str:
     """`Deployment istio-system/istiod`."""
     place = f"{ref['namespace']}/{ref['name']}" if ref.get("namespace") else ref.get("name", "")
@@ -83,7 +98,7 @@ def summary(
     """The lines that end a run which did what it was asked for."""
     took = duration(float(fields.get("seconds", 0.0)))
     ok = terminal.paint(terminal.icon("ok"), "green")
-    if hints.dry_run:
+    if hints.dry_run and fields.get("outcome") != "unchanged":
         return [f"{ok} dry run: nothing was written; without --dry-run the above is done"]
     if fields.get("outcome") == "unchanged":
         lines = [f"{ok} {_unchanged(progress)}: nothing to do, 0 writes, {took}"]
@@ -101,7 +116,7 @@ def _subject(progress: Progress) -> str:
 
 def _unchanged(progress: Progress) -> str:
     if progress.command == "uninstall":
-        return "nothing is installed"
+        return "nothing is installed here by kserve-installer"
     return f"{progress.release or 'the stack'} is installed"
 
 

@@ -5,6 +5,7 @@ Per stage: references into the ledger, apply in parallel, await the gate, settle
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
@@ -16,12 +17,13 @@ from installer.cluster.client import Cluster
 from installer.cluster.ledger import ComponentRecord
 from installer.cluster.lock import Lock
 from installer.core.cancel import Cancel
-from installer.core.errors import InstallerError, NotReady
+from installer.core.errors import InstallerError
 from installer.core.events import Emit, Event
 from installer.core.objects import Object, Ref
 from installer.operations.gates import Gate, await_gate
 from installer.operations.prepare import PlannedComponent, Prepared
 from installer.operations.tally import Tally
+from installer.operations.telling import object_event, stage_finished, stage_started
 from installer.plan.drift import RAN_ONCE, Entry, seen_fingerprint
 from installer.plan.stages import STAGES
 from installer.plan.wanted import Wanted
@@ -61,7 +63,6 @@ class Engine:
         self._lock = lock
         self._emit = emit
         self._cancel = cancel
-        self._deadline = time.monotonic() + prepared.options.timeout
         self._kinds = {
             (item.body["spec"]["group"], item.body["spec"]["names"]["kind"])
             for part in prepared.planned
@@ -149,40 +150,29 @@ class Engine:
     def _stage(self, part: PlannedComponent, stage: str, items: Sequence[Wanted]) -> None:
         name = part.component.name
         self._cancel.check()
-        self._check_deadline()
+        if not self._cancel.left():
+            raise self._cancel.too_late(f"{name} was about to begin stage {stage}")
         self._lock.confirm()
-        self._emit(
-            Event("stage_started", {"component": name, "stage": stage, "objects": len(items)})
-        )
+        self._emit(stage_started(name, stage, len(items)))
         begun = time.monotonic()
         settled: dict[tuple[str, str, str, str], Entry] = {}
         now = self._now.setdefault(name, {})
         try:
             self._apply(part, items, settled, now)
-        finally:
+        except BaseException as error:
             self._records[name] = self._records[name].with_entries(settled)
-            if len(settled) < len(items):
-                self._settle(name)
+            self._settle_failed(name, error)
+            raise
+        self._records[name] = self._records[name].with_entries(settled)
         applied = time.monotonic()
         if self._prepared.options.wait:
             gate = Gate(name, stage, items, part.wanted, now)
-            await_gate(self._cluster, gate, self._deadline, self._emit, self._cancel)
+            await_gate(self._cluster, gate, self._emit, self._cancel)
         self._records[name] = self._records[name].with_stage(stage, "done")
         self._settle(name)
         waited = time.monotonic()
         self.tally.stage(name, stage, applied - begun, waited - applied)
-        self._emit(
-            Event(
-                "stage_finished",
-                {
-                    "component": name,
-                    "stage": stage,
-                    "seconds": round(waited - begun, 3),
-                    "apply_seconds": round(applied - begun, 3),
-                    "wait_seconds": round(waited - applied, 3),
-                },
-            )
-        )
+        self._emit(stage_finished(name, stage, applied - begun, waited - applied))
 
     def _apply(
         self,
@@ -197,17 +187,7 @@ class Engine:
 
         def tell(item: Wanted, action: str) -> None:
             self.tally.count(action)
-            self._emit(
-                Event(
-                    "object",
-                    {
-                        "component": name,
-                        "stage": item.stage,
-                        "action": action,
-                        "object": item.ref.to_dict(),
-                    },
-                )
-            )
+            self._emit(object_event(name, item.stage, action, item.ref))
 
         by_ref = {item.ref: item for item in items}
 
@@ -230,17 +210,19 @@ class Engine:
             [item for item in items if part.decisions[item.ref.identity] != "unchanged"],
             live=part.live,
             expected=self._kinds,
-            force=self._prepared.options.take_ownership,
+            forced={item.ref for item in items if self._prepared.forced(item)},
             on_result=answered,
         )
 
-    def _check_deadline(self) -> None:
-        if time.monotonic() >= self._deadline:
-            raise NotReady(
-                f"the deadline of {self._prepared.options.timeout:.0f} s has passed",
-                kind="deadline",
-                remedy="run the same command again to continue, with a longer --timeout",
-            )
+    def _settle_failed(self, name: str, error: BaseException) -> None:
+        """Note what was done before the error, which ends the run and stays its cause.
+
+        What cannot be noted is written once more by the next run.
+        """
+        if isinstance(error, InstallerError):
+            self._cancel.stop(error)
+        with contextlib.suppress(InstallerError):
+            self._settle(name)
 
     def _settle(self, name: str) -> None:
         """Write a component's record even when the run is being cancelled."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -42,36 +41,33 @@ class Gate:
         return [ref for ref in self.refs(*stages) if not _is_ready(self.now.get(ref))]
 
 
-def await_gate(cluster: Cluster, gate: Gate, deadline: float, emit: Emit, cancel: Cancel) -> None:
-    """Return when the stage's gate holds. deadline: time.monotonic() at which it must.
+def await_gate(cluster: Cluster, gate: Gate, emit: Emit, cancel: Cancel) -> None:
+    """Return when the stage's gate holds.
 
-    Raises NotReady with the first cause when something failed or the deadline passed.
+    Raises NotReady with the first cause when something failed or the limit of `cancel` passed.
     """
 
     def progress(pending: Sequence[Pending], total: int) -> None:
         emit(waiting(gate.component, gate.stage, pending, total))
 
-    def left() -> float:
-        return max(0.0, deadline - time.monotonic())
-
     if gate.stage == "crds":
         refs = gate.unready("crds")
-        wait_established(cluster, refs, deadline=left(), cancel=cancel, progress=progress)
-        _await_served(cluster, gate, deadline, cancel)
+        wait_established(cluster, refs, deadline=cancel.left(), cancel=cancel, progress=progress)
+        _await_served(cluster, gate, cancel)
     elif gate.stage in ("namespaces", "resources", "jobs"):
         refs = gate.unready(gate.stage)
-        wait_ready(cluster, refs, deadline=left(), cancel=cancel, progress=progress)
+        wait_ready(cluster, refs, deadline=cancel.left(), cancel=cancel, progress=progress)
     elif gate.stage == "workloads":
         # a Certificate is applied in `setup` but only matters once its pods are wanted
         refs = gate.unready("setup", "workloads")
-        wait_ready(cluster, refs, deadline=left(), cancel=cancel, progress=progress)
+        wait_ready(cluster, refs, deadline=cancel.left(), cancel=cancel, progress=progress)
     elif gate.stage == "webhooks":
         definitions = [ref for ref in gate.refs("crds") if ref.kind == "CustomResourceDefinition"]
         wait_answering(
             cluster,
             gate.refs("webhooks"),
             definitions,
-            deadline=left(),
+            deadline=cancel.left(),
             cancel=cancel,
             progress=progress,
             emit=emit,
@@ -82,7 +78,7 @@ def _is_ready(obj: Object | None) -> bool:
     return bool(obj) and readiness(obj).ready
 
 
-def _await_served(cluster: Cluster, gate: Gate, deadline: float, cancel: Cancel) -> None:
+def _await_served(cluster: Cluster, gate: Gate, cancel: Cancel) -> None:
     """Discovery lags behind Established: ask again until every new kind is there."""
     kinds = [
         (f"{spec['group']}/{version}", spec["names"]["kind"])
@@ -98,7 +94,7 @@ def _await_served(cluster: Cluster, gate: Gate, deadline: float, cancel: Cancel)
         missing = [key for key in kinds if discovery.find(*key) is None]
         if not missing:
             return
-        if time.monotonic() >= deadline:
+        if not cancel.left():
             api_version, kind = missing[0]
             raise NotReady(
                 f"{kind} {api_version} is established and still not served",

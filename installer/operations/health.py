@@ -21,7 +21,7 @@ def await_health(cluster: Cluster, prepared: Prepared, emit: Emit, cancel: Cance
     """Return once everything of an unchanged install is ready; at once when it is already."""
     for part in prepared.planned:
         if any(not _is_ready(part, ref) for ref in _judged(part)):
-            _await(cluster, prepared, part, emit, cancel)
+            _await(cluster, part, emit, cancel)
 
 
 def _judged(part: PlannedComponent) -> Sequence[Ref]:
@@ -36,15 +36,13 @@ def _is_ready(part: PlannedComponent, ref: Ref) -> bool:
     return readiness(part.live.get(ref.identity)).ready
 
 
-def _await(
-    cluster: Cluster, prepared: Prepared, part: PlannedComponent, emit: Emit, cancel: Cancel
-) -> None:
+def _await(cluster: Cluster, part: PlannedComponent, emit: Emit, cancel: Cancel) -> None:
     from installer.cluster.wait import wait_ready
     from installer.operations.gates import waiting
 
-    name, timeout = part.component.name, prepared.options.timeout
+    name = part.component.name
 
     def progress(pending: Sequence[Pending], total: int) -> None:
         emit(waiting(name, "workloads", pending, total))
 
-    wait_ready(cluster, _judged(part), deadline=timeout, cancel=cancel, progress=progress)
+    wait_ready(cluster, _judged(part), deadline=cancel.left(), cancel=cancel, progress=progress)

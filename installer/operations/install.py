@@ -12,14 +12,20 @@ from installer.cluster.client import Cluster
 from installer.cluster.deletion import wait_gone
 from installer.cluster.ledger import ComponentRecord, Ledger, Run
 from installer.core.cancel import Cancel
-from installer.core.errors import ExitCode, InstallerError, Interrupted
+from installer.core.errors import ExitCode
 from installer.core.events import Emit, Event
-from installer.core.objects import Ref
-from installer.operations.external import check_external
 from installer.operations.health import await_health
-from installer.operations.prepare import Choice, InstallOptions, Prepared, choose, prepare
-from installer.operations.runs import begin_run, end_run
+from installer.operations.prepare import (
+    Choice,
+    InstallOptions,
+    Prepared,
+    check_installed,
+    choose,
+    prepare,
+)
+from installer.operations.runs import begin_run, close_failed, end_run
 from installer.operations.tally import Tally
+from installer.operations.telling import object_event
 from installer.plan.stages import STAGES
 
 __all__ = ["Choice", "InstallOptions", "Outcome", "Prepared", "choose", "execute", "prepare"]
@@ -67,20 +73,19 @@ def execute(
     since `prepare`. Raises what stopped the work; the ledger then says how far it came.
     """
     started = time.monotonic()
-    check_external(cluster, prepared, emit)
     if prepared.nothing_to_do:
-        if prepared.options.wait:
-            await_health(cluster, prepared, emit, cancel)
+        _look_only(cluster, prepared, emit, cancel)
         tally = Tally(unchanged=prepared.objects)
         return Outcome.of("unchanged", tally, cluster, started)
     from installer.operations.engine import Engine  # nothing to do needs neither it nor its gates
 
     run = begin_run("install", prepared.release.name)
-    _ensure_home(cluster, prepared, cancel)
+    _ensure_home(cluster, cancel)
     with locks.held(cluster, run=run.id, command="install", emit=emit, cancel=cancel) as lock:
         now = ledgers.read(cluster)
         if now != prepared.ledger and refresh is not None:
             prepared = refresh()
+        check_installed(prepared.ledger, prepared.release)  # of all checks this cannot be skipped
         emit(Event("recorded", {"run": run.id}))
         _tell_resumption(prepared, emit)
         ledger = _opened(prepared, run)
@@ -90,17 +95,27 @@ def execute(
             engine.run()
             _prune(cluster, prepared, engine.tally, emit)
         except BaseException as error:
-            _close_failed(cluster, ledger, run, error)
+            close_failed(cluster, ledger, run, error)
             raise
-        ledgers.write_stack(cluster, _closed(ledger, run))
+        ledgers.write_stack(cluster, _closed(ledger, run, prepared.options.wait))
     return Outcome.of("done", engine.tally, cluster, started)
 
 
-def _ensure_home(cluster: Cluster, prepared: Prepared, cancel: Cancel) -> None:
+def _look_only(cluster: Cluster, prepared: Prepared, emit: Emit, cancel: Cancel) -> None:
+    """Nothing differs: is it well?"""
+    if prepared.external:
+        from installer.operations.external import check_external  # few have any
+
+        check_external(cluster, prepared, emit)
+    if prepared.options.wait:
+        await_health(cluster, prepared, emit, cancel)
+
+
+def _ensure_home(cluster: Cluster, cancel: Cancel) -> None:
     """Create the namespace of ledger and lock; one that an uninstall is removing goes first."""
     home = cluster.get(ledgers.HOME)
     if home is not None and home["metadata"].get("deletionTimestamp"):
-        wait_gone(cluster, [ledgers.HOME], deadline=prepared.options.timeout, cancel=cancel)
+        wait_gone(cluster, [ledgers.HOME], deadline=cancel.left(), cancel=cancel)
         home = None
     if home is None:
         ledgers.create_home(cluster)
@@ -117,18 +132,9 @@ def _opened(prepared: Prepared, run: Run) -> Ledger:
     )
 
 
-def _closed(ledger: Ledger, run: Run) -> Ledger:
-    return replace(ledger, state="installed", runs=(*ledger.runs[:-1], end_run(run, "done")))
-
-
-def _close_failed(cluster: Cluster, ledger: Ledger, run: Run, error: BaseException) -> None:
-    """Note the end in the ledger as far as the server still answers; the cause stays `error`."""
-    outcome = "interrupted" if isinstance(error, Interrupted | KeyboardInterrupt) else "failed"
-    ended = replace(ledger, runs=(*ledger.runs[:-1], end_run(run, outcome, str(error))))
-    try:
-        ledgers.write_stack(cluster.uncancelled(), ended)
-    except InstallerError:
-        return  # the run stays open in the ledger; the next one says so and continues
+def _closed(ledger: Ledger, run: Run, waited: bool) -> Ledger:
+    ended = end_run(run, "done", "" if waited else "applied, and not waited for")
+    return replace(ledger, state="installed", runs=(*ledger.runs[:-1], ended))
 
 
 def _tell_resumption(prepared: Prepared, emit: Emit) -> None:
@@ -155,7 +161,7 @@ def _prune(cluster: Cluster, prepared: Prepared, tally: Tally, emit: Emit) -> No
     for ref in prepared.prune:
         if cluster.delete(ref):
             tally.count("deleted")
-            emit(_deleted(ref))
+            emit(object_event("", "prune", "deleted", ref))
     gone = {ref.identity for ref in prepared.prune}
     planned = {part.component.name for part in prepared.planned}
     for record in records.values():
@@ -167,8 +173,3 @@ def _prune(cluster: Cluster, prepared: Prepared, tally: Tally, emit: Emit) -> No
                 cluster,
                 ComponentRecord(record.name, record.version, record.state, record.stages, kept),
             )
-
-
-def _deleted(ref: Ref) -> Event:
-    fields = {"component": "", "stage": "prune", "action": "deleted", "object": ref.to_dict()}
-    return Event("object", fields)

@@ -13,24 +13,18 @@ from pathlib import Path
 from installer.catalog.load import load, load_release
 from installer.catalog.manifests import load_objects
 from installer.catalog.model import Catalog, Component, Release
-from installer.catalog.resolve import (
-    components_of,
-    find_release,
-    fits,
-    nearest_fit,
-    warnings,
-)
+from installer.catalog.resolve import components_of, find_release
 from installer.catalog.sources import SourceOptions
 from installer.cluster import ledger as ledgers
 from installer.cluster.client import Cluster, Identity
 from installer.cluster.ledger import Ledger
 from installer.core.cancel import Cancel
-from installer.core.errors import ChecksFailed, InvalidInput
+from installer.core.errors import ChecksFailed, InvalidInput, Problem, UsageError
 from installer.core.events import Emit, Event
 from installer.core.objects import Object, Ref
 from installer.operations.live import METADATA_KINDS, read_live
 from installer.plan.drift import Decision, decide
-from installer.plan.settings import Settings
+from installer.plan.settings import Settings, invalid
 from installer.plan.wanted import Wanted, wanted_of
 
 _PARALLEL = 4
@@ -38,13 +32,13 @@ _PARALLEL = 4
 
 @dataclass(frozen=True, slots=True)
 class InstallOptions:
-    """What the user asked for. timeout: seconds for the whole run."""
+    """What the user asked for. adopt: components of others that are to be taken over."""
 
     release: str
     settings: Settings = field(default_factory=Settings)
     sources: SourceOptions = field(default_factory=SourceOptions)
-    timeout: float = 900.0
     take_ownership: bool = False
+    adopt: tuple[str, ...] = ()
     wait: bool = True
     catalog: Path | None = None
 
@@ -90,6 +84,18 @@ class Prepared:
         """How many objects the release has in this cluster."""
         return sum(len(item.wanted) for item in self.planned)
 
+    def forced(self, item: Wanted) -> bool:
+        """Whether fields of other managers are taken over: where asked for, and of objects that
+        we have applied before."""
+        asked = self.options.take_ownership or item.component in self.options.adopt
+        return asked or self.applied(item)
+
+    def applied(self, item: Wanted) -> bool:
+        """Whether the ledger says that we have applied this object."""
+        record = self.ledger.components.get(item.component)
+        entry = record.entries.get(item.ref.identity) if record else None
+        return entry is not None and entry.applied
+
     @property
     def recorded(self) -> bool:
         """True when the ledger already says that exactly this is installed."""
@@ -116,62 +122,69 @@ class Choice:
 
 
 def choose(options: InstallOptions) -> Choice:
-    """Look the release up. Raises UsageError when it is unknown, InvalidInput for the catalog and
-    for settings that name no component of it."""
+    """Look the release up. Raises UsageError when it, or a component to adopt, is unknown;
+    InvalidInput for the catalog and for settings that name no component of it."""
     # our own catalog was checked as a whole when it was made; another's is checked here
     catalog = load(options.catalog) if options.catalog else load_release(options.release)
     release = find_release(catalog, options.release)
     components = components_of(catalog, release)
-    options.settings.check_components([component.name for component in components])
+    names = [component.name for component in components]
+    options.settings.check_components(names)
+    _check_adopt(options, names)
     return Choice(options, catalog, release, components)
+
+
+def _check_adopt(options: InstallOptions, names: Sequence[str]) -> None:
+    for name in options.adopt:
+        if name not in names:
+            raise UsageError(
+                f"--adopt {name}: {options.release} has no component of that name",
+                kind="unknown-component",
+                remedy=f"its components are {', '.join(names)}",
+            )
+        if name in options.settings.external:
+            raise UsageError(
+                f"{name} cannot be adopted and external at once",
+                kind="adopt-external",
+                remedy=f"take {name} out of --adopt, or out of `external` in the settings",
+            )
 
 
 def prepare(cluster: Cluster, choice: Choice, emit: Emit, cancel: Cancel) -> Prepared:
     """Decide an install.
 
-    Raises InvalidInput (settings), ChecksFailed (Kubernetes out of range, another release
-    installed, a source that cannot be had).
+    Raises InvalidInput (settings), ChecksFailed (a source that cannot be had). What else must hold
+    is checked by `preflight.check_first`.
     """
     options, release, components = choice.options, choice.release, choice.components
     identity = cluster.identity()
-    check_kubernetes(choice, identity)
-    for reason in warnings(choice.catalog, release, identity.version):
-        emit(Event("warning", {"message": str(reason), "object": identity.server, "remedy": ""}))
     ledger = ledgers.read(cluster)
-    check_installed(ledger, release)
-    settings = options.settings
-    external = [c for c in components if c.name in settings.external]
-    ours = [c for c in components if c.name not in settings.external]
-
-    def read(component: Component) -> list[Object]:
-        return load_objects(component, options.sources, emit, cancel)
-
-    with ThreadPoolExecutor(_PARALLEL) as pool:
-        manifests = list(pool.map(read, ours))
-    cancel.check()
-    planned = plan_components(cluster, ours, manifests, settings, ledger)
+    planned, external = planned_of(cluster, choice, ledger, emit, cancel)
     keep = {item.ref.identity for part in planned for item in part.wanted}
-    prepared = Prepared(
-        options, identity, release, planned, external, prunable(ledger, keep, settings), ledger
-    )
+    prune = prunable(ledger, keep, components, options.settings)
+    prepared = Prepared(options, identity, release, planned, external, prune, ledger)
     emit(_planned_event(prepared))
     return prepared
 
 
-def check_kubernetes(choice: Choice, identity: Identity) -> None:
-    """Raise ChecksFailed when this Kubernetes is outside the release's range."""
-    release = choice.release
-    reasons = fits(choice.catalog, release, identity.version)
-    if not reasons:
-        return
-    other = nearest_fit(load(choice.options.catalog), release, identity.version)
-    raise ChecksFailed(
-        f"{release.name} does not run on Kubernetes {identity.git_version}: "
-        + "; ".join(str(reason) for reason in reasons),
-        kind="kubernetes-version",
-        object=identity.server,
-        remedy=f"{other.name} is the nearest release that runs here" if other else "",
-    )
+def planned_of(
+    cluster: Cluster, choice: Choice, ledger: Ledger, emit: Emit, cancel: Cancel
+) -> tuple[list[PlannedComponent], list[Component]]:
+    """What each component of ours comes to here, and the components that are external.
+
+    Raises what loading sources raises, and InvalidInput for settings.
+    """
+    settings = choice.options.settings
+    external = [c for c in choice.components if c.name in settings.external]
+    ours = [c for c in choice.components if c.name not in settings.external]
+
+    def read(component: Component) -> list[Object]:
+        return load_objects(component, choice.options.sources, emit, cancel)
+
+    with ThreadPoolExecutor(_PARALLEL) as pool:
+        manifests = list(pool.map(read, ours))
+    cancel.check()
+    return plan_components(cluster, ours, manifests, settings, ledger), external
 
 
 def check_installed(ledger: Ledger, release: Release) -> None:
@@ -203,14 +216,19 @@ def plan_components(
     taken: set[tuple[str, str, str, str]] = set()
     parts: list[tuple[Component, list[Wanted]]] = []
     matched: set[int] = set()
+    problems: list[Problem] = []
     for component, objects in zip(components, manifests, strict=True):
-        wanted = wanted_of(component, objects, scope, settings, matched)
+        try:
+            wanted = wanted_of(component, objects, scope, settings, matched)
+        except InvalidInput as error:  # the other components may have more to tell
+            problems += error.problems
+            continue
         mine = [item for item in wanted if item.ref.identity not in taken]
         taken.update(item.ref.identity for item in mine)
         parts.append((component, mine))
-    problems = settings.unmatched(matched)
+    problems += settings.unmatched(matched)
     if problems:
-        raise InvalidInput("the settings", problems, remedy="correct the file, then run again")
+        raise invalid(problems)
     refs = [item.ref for _, wanted in parts for item in wanted]
     live = read_live(cluster, refs, metadata_only=METADATA_KINDS)
     owners = ledger.owners()
@@ -233,16 +251,29 @@ def plan_components(
     ]
 
 
-def prunable(ledger: Ledger, keep: set[tuple[str, str, str, str]], settings: Settings) -> list[Ref]:
-    """What the ledger owns and nobody wants any more; never Namespaces or CRDs, nor what a
-    component that became external holds."""
+def prunable(
+    ledger: Ledger,
+    keep: set[tuple[str, str, str, str]],
+    components: Sequence[Component],
+    settings: Settings,
+) -> list[Ref]:
+    """What the ledger owns and nobody wants any more; never Namespaces or CRDs, nor what the
+    catalog says is never pruned, nor what a component that became external holds."""
+    rules = {component.name: component.never_prune for component in components}
     return [
         entry.ref
         for record in ledger.components.values()
         if record.name not in settings.external
         for identity, entry in record.entries.items()
-        if identity not in keep and entry.ref.kind not in ("Namespace", "CustomResourceDefinition")
+        if identity not in keep
+        and entry.ref.kind not in ("Namespace", "CustomResourceDefinition")
+        and not any(rule.matches(_named(entry.ref)) for rule in rules.get(record.name, ()))
     ]
+
+
+def _named(ref: Ref) -> Object:
+    metadata = {"name": ref.name, "namespace": ref.namespace}
+    return {"apiVersion": ref.api_version, "kind": ref.kind, "metadata": metadata}
 
 
 class _Scope:
@@ -277,5 +308,6 @@ def _planned_event(prepared: Prepared) -> Event:
             "create": prepared.count("create"),
             "change": prepared.count("apply"),
             "unchanged": prepared.count("unchanged"),
+            "delete": len(prepared.prune),
         },
     )

@@ -16,16 +16,17 @@ from installer.cluster import lock as locks
 from installer.cluster.client import Cluster, Identity
 from installer.cluster.deletion import delete_all, wait_gone
 from installer.cluster.errors import ApiError
-from installer.cluster.ledger import Ledger, Run
+from installer.cluster.ledger import Ledger
 from installer.core.cancel import Cancel
-from installer.core.errors import ChecksFailed, ExitCode, InstallerError, Interrupted
+from installer.core.errors import ChecksFailed, ExitCode
 from installer.core.events import Emit, Event, silent
-from installer.core.objects import Ref
+from installer.core.objects import Object, Ref, dig
 from installer.operations.install import Outcome
 from installer.operations.leftovers import Leftover, foreign_content, made_at_run_time
 from installer.operations.live import read_live
-from installer.operations.runs import begin_run, end_run
+from installer.operations.runs import begin_run, close_failed, end_run
 from installer.operations.tally import Tally
+from installer.operations.telling import object_event, stage_finished, stage_started, warning
 from installer.operations.users import UserObjects, user_objects
 
 _SHOWN = 10
@@ -44,27 +45,35 @@ _CRD = "CustomResourceDefinition"
 
 @dataclass(frozen=True, slots=True)
 class UninstallOptions:
-    """What the user allowed. timeout: seconds for the whole run."""
+    """What the user allowed."""
 
     delete_inferenceservices: bool = False
     delete_custom_resources: bool = False
-    timeout: float = 600.0
 
 
 @dataclass(frozen=True, slots=True)
 class PreparedUninstall:
-    """A decided uninstall: nothing was deleted yet."""
+    """A decided uninstall: nothing was deleted yet.
+
+    home: the namespace of ledger and lock, where we made it.
+    """
 
     options: UninstallOptions
     identity: Identity
     ledger: Ledger
     owned: Sequence[Ref]
     users: UserObjects
+    home: Object | None
+
+    @property
+    def owns_nothing(self) -> bool:
+        """True when the ledger is empty; its namespace may be there."""
+        return not self.ledger.components and not self.ledger.state
 
     @property
     def nothing_to_do(self) -> bool:
-        """True when this installer owns nothing in the cluster."""
-        return not self.ledger.components and not self.ledger.state
+        """True when this installer has nothing in the cluster, not even a namespace."""
+        return self.owns_nothing and self.home is None
 
     @property
     def release(self) -> str:
@@ -84,7 +93,9 @@ def prepare_uninstall(
     cancel.check()
     users = user_objects(cluster, ledger)
     _refuse_losses(users, options)
-    prepared = PreparedUninstall(options, identity, ledger, existing, users)
+    home = cluster.get(ledgers.HOME)
+    ours = home if home is not None and ledgers.is_our_home(home) else None
+    prepared = PreparedUninstall(options, identity, ledger, existing, users, ours)
     emit(
         Event(
             "planned",
@@ -97,6 +108,7 @@ def prepare_uninstall(
                 "create": 0,
                 "change": 0,
                 "unchanged": 0,
+                "delete": len(existing) + len(users.inference) + len(users.others),
             },
         )
     )
@@ -138,17 +150,21 @@ def execute_uninstall(
     tally = Tally()
     if prepared.nothing_to_do:
         return Outcome.of("unchanged", tally, cluster, started), []
+    if prepared.owns_nothing and dig(prepared.home, "metadata", "deletionTimestamp"):
+        # an uninstall was stopped when all but this was done; nobody can hold a lock in it
+        _Removal(cluster, prepared, tally, emit, cancel).remove_home()
+        return Outcome.of("done", tally, cluster, started), []
     run = begin_run("uninstall", prepared.release)
     with locks.held(cluster, run=run.id, command="uninstall", emit=emit, cancel=cancel) as lock:
         prepared = _decided_again(cluster, prepared, cancel)
         ledger = replace(prepared.ledger, state="uninstalling", runs=(*prepared.ledger.runs, run))
         ledgers.write_stack(cluster, ledger)
         emit(Event("recorded", {"run": run.id}))
-        removal = _Removal(cluster, prepared, tally, lock, emit, cancel)
+        removal = _Removal(cluster, prepared, tally, emit, cancel)
         try:
-            left = removal.run()
+            left = removal.run(lock)
         except BaseException as error:
-            _close_failed(cluster, ledger, run, error)
+            close_failed(cluster, ledger, run, error)
             raise
         if left:
             ended = replace(ledger, runs=(*ledger.runs[:-1], end_run(run, "failed")))
@@ -201,15 +217,6 @@ def _remember(cluster: Cluster, ledger: Ledger, left: Sequence[Leftover]) -> Non
     ledgers.write_stack(cluster, Ledger(runs=ledger.runs))
 
 
-def _close_failed(cluster: Cluster, ledger: Ledger, run: Run, error: BaseException) -> None:
-    outcome = "interrupted" if isinstance(error, Interrupted | KeyboardInterrupt) else "failed"
-    ended = replace(ledger, runs=(*ledger.runs[:-1], end_run(run, outcome, str(error))))
-    try:
-        ledgers.write_stack(cluster.uncancelled(), ended)
-    except InstallerError:
-        return
-
-
 class _Removal:
     """One pass over everything that goes, group after group."""
 
@@ -218,20 +225,19 @@ class _Removal:
         cluster: Cluster,
         prepared: PreparedUninstall,
         tally: Tally,
-        lock: locks.Lock,
         emit: Emit,
         cancel: Cancel,
     ):
         self._cluster = cluster
         self._prepared = prepared
         self._tally = tally
-        self._lock = lock
+        self._lock: locks.Lock | None = None
         self._emit = emit
         self._cancel = cancel
-        self._deadline = time.monotonic() + prepared.options.timeout
 
-    def run(self) -> list[Leftover]:
-        """Delete in order; returns what could not be removed."""
+    def run(self, lock: locks.Lock) -> list[Leftover]:
+        """Delete in order while the lock is ours; returns what could not be removed."""
+        self._lock = lock
         owned, users = self._prepared.owned, self._prepared.users
         definitions = [ref for ref in owned if ref.kind == _CRD]
         custom = [ref for ref in owned if (ref.group, ref.kind) in users.kinds]
@@ -253,46 +259,30 @@ class _Removal:
         return [*kept, *self._still_there()]
 
     def remove_home(self) -> None:
-        """Remove the namespace of ledger and lock, once both are gone."""
-        self._cluster.delete(ledgers.HOME)
-        self._wait("namespaces", [ledgers.HOME])
+        """Remove the namespace of ledger and lock, once both are gone, where we made it."""
+        if self._prepared.home is not None:
+            self._cluster.delete(ledgers.HOME)
+            self._wait("namespaces", [ledgers.HOME])
 
     def _group(self, stage: str, refs: Sequence[Ref], propagation: str = "Background") -> None:
         if not refs:
             return
         self._cancel.check()
-        self._lock.confirm()
+        if self._lock is not None:
+            self._lock.confirm()
         begun = time.monotonic()
-        self._emit(Event("stage_started", {"component": "", "stage": stage, "objects": len(refs)}))
-        for ref in delete_all(self._cluster, refs, propagation=propagation):
+        self._emit(stage_started("", stage, len(refs)))
+
+        def deleted(ref: Ref) -> None:
             self._tally.count("deleted")
-            self._emit(
-                Event(
-                    "object",
-                    {
-                        "component": "",
-                        "stage": stage,
-                        "action": "deleted",
-                        "object": ref.to_dict(),
-                    },
-                )
-            )
+            self._emit(object_event("", stage, "deleted", ref))
+
+        delete_all(self._cluster, refs, deleted, propagation=propagation)
         asked = time.monotonic()
         self._wait(stage, refs)
         ended = time.monotonic()
         self._tally.stage("", stage, asked - begun, ended - asked)
-        self._emit(
-            Event(
-                "stage_finished",
-                {
-                    "component": "",
-                    "stage": stage,
-                    "seconds": round(ended - begun, 3),
-                    "apply_seconds": round(asked - begun, 3),
-                    "wait_seconds": round(ended - asked, 3),
-                },
-            )
-        )
+        self._emit(stage_finished("", stage, asked - begun, ended - asked))
 
     def _wait(self, stage: str, refs: Sequence[Ref]) -> None:
         def progress(remaining: Sequence[tuple[Ref, str]], total: int) -> None:
@@ -312,7 +302,7 @@ class _Removal:
                 )
             )
 
-        left = max(1.0, self._deadline - time.monotonic())
+        left = self._cancel.left()
         wait_gone(self._cluster, refs, deadline=left, cancel=self._cancel, progress=progress)
         if stage == "crds":
             self._cluster.refresh_discovery()
@@ -324,7 +314,9 @@ class _Removal:
         going: list[Ref] = []
         for ref in refs:
             if ref.identity not in created:
-                continue  # it was there before us: it stays, and is no leftover
+                said = "was here before the install, so it stays"
+                self._emit(warning(said, str(ref)))
+                continue
             content = foreign_content(self._cluster, ref.name, self._prepared.ledger)
             if content:
                 reason = f"holds {_counted(content, 'object')} of others: {_listed(content)}"

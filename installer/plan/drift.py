@@ -38,6 +38,11 @@ class Entry:
     seen: str = ""
     created: bool = False
 
+    @property
+    def applied(self) -> bool:
+        """Whether we have applied it: then its fields are ours, whoever has changed them since."""
+        return bool(self.sent)
+
 
 def seen_fingerprint(live: Mapping[str, Any]) -> str:
     """Fingerprint of the server's note of our last apply, never empty.

@@ -35,14 +35,15 @@ def owned(obj: Mapping[str, Any], manager: str) -> Fields | None:
         return None
     fields = found[0]
     for other in found[1:]:
-        fields = _laid_over(fields, other)
+        fields = laid_over(fields, other)
     return fields
 
 
-def _laid_over(one: Fields, other: Fields) -> Fields:
+def laid_over(one: Fields, other: Fields) -> Fields:
+    """What either covers."""
     both = dict(one)
     for key, value in other.items():
-        both[key] = _laid_over(both[key], value) if both.get(key) else value
+        both[key] = laid_over(both[key], value) if both.get(key) else value
     return both
 
 
@@ -78,7 +79,7 @@ def _project(value: Any, fields: Fields) -> Any:
 
 
 def _project_list(items: list[Any], fields: Fields) -> list[Any]:
-    keyed = [(_key(path), below) for path, below in fields.items() if path.startswith("k:")]
+    keyed = [(element_keys(path), below) for path, below in fields.items() if path.startswith("k:")]
     members = {path[2:] for path in fields if path.startswith("v:")}
     indexed = {int(path[2:]): below for path, below in fields.items() if path.startswith("i:")}
     shown = []
@@ -113,12 +114,13 @@ def _with_keys(item: Any, keys: tuple[tuple[str, Any], ...], part: Any) -> Any:
 
 
 @lru_cache(maxsize=4096)
-def _key(path: str) -> tuple[tuple[str, Any], ...]:
+def element_keys(path: str) -> tuple[tuple[str, Any], ...]:
     """`k:{"port":80,"protocol":"TCP"}` as sorted pairs."""
     return tuple(sorted(json.loads(path[2:]).items()))
 
 
-_LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
+LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
+"""kubectl's copy of the whole object as it was last applied."""
 
 
 def takeover(
@@ -130,16 +132,16 @@ def takeover(
     with them. It fails unless the object is still at the version it was read at. None when there
     is nothing to take over: without that annotation kubectl's client-side apply was not here.
     """
-    if _LAST_APPLIED not in dig(obj, "metadata", "annotations", default={}):
+    if LAST_APPLIED not in dig(obj, "metadata", "annotations", default={}):
         return None
     entries: list[dict[str, Any]] = dig(obj, "metadata", "managedFields", default=[])
-    taken = [entry for entry in entries if _is_leftover(entry, leftovers)]
+    taken = [entry for entry in entries if is_leftover(entry, leftovers)]
     if not taken:
         return None
     ours = [e for e in entries if e.get("manager") == manager and e.get("operation") == "Apply"]
     fields: Fields = {}
     for entry in [*ours, *taken]:
-        fields = _laid_over(fields, entry.get("fieldsV1") or {})
+        fields = laid_over(fields, entry.get("fieldsV1") or {})
     applied = {
         "manager": manager,
         "operation": "Apply",
@@ -157,11 +159,12 @@ def takeover(
             "value": dig(obj, "metadata", "resourceVersion"),
         },
     ]
-    path = "/metadata/annotations/" + _LAST_APPLIED.replace("/", "~1")
+    path = "/metadata/annotations/" + LAST_APPLIED.replace("/", "~1")
     return [*patch, {"op": "remove", "path": path}]
 
 
-def _is_leftover(entry: Mapping[str, Any], leftovers: Collection[str]) -> bool:
+def is_leftover(entry: Mapping[str, Any], leftovers: Collection[str]) -> bool:
+    """Whether an entry of managedFields is of a leftover client-side applier."""
     return (
         entry.get("manager") in leftovers
         and entry.get("operation") == "Update"
@@ -173,7 +176,7 @@ def _is_leftover(entry: Mapping[str, Any], leftovers: Collection[str]) -> bool:
 
 def _without_last_applied(fields: Fields) -> Fields:
     annotations = dig(fields, "f:metadata", "f:annotations", default={})
-    if f"f:{_LAST_APPLIED}" not in annotations:
+    if f"f:{LAST_APPLIED}" not in annotations:
         return fields
-    rest = {key: below for key, below in annotations.items() if key != f"f:{_LAST_APPLIED}"}
+    rest = {key: below for key, below in annotations.items() if key != f"f:{LAST_APPLIED}"}
     return {**fields, "f:metadata": {**fields["f:metadata"], "f:annotations": rest}}

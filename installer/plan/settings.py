@@ -17,6 +17,7 @@ from installer.core.objects import Object, fingerprint
 Quantity = NewType("Quantity", str)
 """A Kubernetes quantity such as `500m` or `1Gi`."""
 
+_REMEDY = "correct what is named above, then run the same command again"
 _GATEWAY = "Service istio-system/istio-ingressgateway"
 _DOMAIN = "ConfigMap knative-serving/config-domain"
 _CONFIG = "ConfigMap inferenceservice-config"
@@ -99,7 +100,7 @@ class Settings:
     deployments: by `namespace/name`. inferenceservice: keys of the ConfigMap
     inferenceservice-config; a mapping is merged into the key's JSON, a string replaces it.
     origins: for messages, by `gateway`, `domain`, `deployments.<key>`, `inferenceservice.<key>`,
-    `labels`, `patches[<n>]`, `external`; not part of what is equal or digested.
+    `labels`, `patches[<n>]`, `external[<n>]`; not part of what is equal or digested.
     """
 
     gateway: Gateway | None = None
@@ -137,13 +138,19 @@ class Settings:
 
     def check_components(self, names: Sequence[str]) -> None:
         """Raise InvalidInput when `external` names a component that the release does not have."""
-        problems = []
-        for name in self.external:
-            if name not in names:
-                found = f"the release has no component {name!r}"
-                problems.append(self.problem("external", found, offer(name, names)))
+        problems = self.unknown_components(names)
         if problems:
-            raise InvalidInput("the settings file", problems)
+            raise invalid(problems)
+
+    def unknown_components(self, names: Sequence[str]) -> list[Problem]:
+        """A problem for each name in `external` that is not among these."""
+        return [
+            self.problem(
+                f"external[{index}]", f"the release has no component {name!r}", offer(name, names)
+            )
+            for index, name in enumerate(self.external)
+            if name not in names
+        ]
 
     def digest(self) -> str:
         """Equal settings have equal digests; empty when nothing is set."""
@@ -167,6 +174,11 @@ class Settings:
             yield Target(f"inferenceservice.{next(iter(self.inferenceservice))}", _CONFIG)
         for index, patch in enumerate(self.patches):
             yield Target(f"patches[{index}]", str(patch.target))
+
+
+def invalid(problems: Sequence[Problem]) -> InvalidInput:
+    """The error that tells all problems of the settings."""
+    return InvalidInput("the settings", list(problems), plural=True, remedy=_REMEDY)
 
 
 def offer(word: str, names: Sequence[str]) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from copy import deepcopy
 from typing import Any
 
-from installer.core.errors import InvalidInput, Problem
+from installer.core.errors import Problem
 from installer.core.objects import Object, dig, ref_of
 from installer.plan.settings import (
     WORKLOADS,
@@ -17,6 +17,7 @@ from installer.plan.settings import (
     PatchTarget,
     Resources,
     Settings,
+    invalid,
     offer,
 )
 
@@ -32,9 +33,7 @@ def apply_settings(
         work.step(index, target.key)
     work.labels()
     if work.problems:
-        raise InvalidInput(
-            "the settings file", work.problems, remedy="correct the file, then run again"
-        )
+        raise invalid(work.problems)
     return work.objects
 
 

@@ -13,11 +13,15 @@ from typing import Any
 
 import yaml
 
-from installer.core.errors import InvalidInput, Problem
-from installer.plan.settings import Origin, Settings
+from installer.catalog.structure import Found, parse_yaml
+from installer.catalog.structure import found as shown
+from installer.core.errors import Problem
+from installer.plan.settings import Origin, Settings, invalid
 from installer.plan.settings_apply import merged
-from installer.plan.settings_form import Found, shown, structure
+from installer.plan.settings_form import problems_of, whole
 
+_DEEPEST = 100
+"""Levels of values in values; nothing that Kubernetes knows has as many."""
 API_VERSION, KIND = "kserve-installer/v1", "Settings"
 
 _LABEL = re.compile(
@@ -36,46 +40,54 @@ _OPERATIONS: Mapping[str, tuple[str, ...]] = {
 }
 
 
-def parse(documents: Sequence[tuple[str, str]]) -> Settings:
+def parse(
+    documents: Sequence[tuple[str, str]],
+    components: Sequence[str] | None = None,
+    problems: Sequence[Problem] = (),
+) -> Settings:
     """(file name, text) pairs as one Settings: later files win, `patches` and `external` add up.
 
-    Raises InvalidInput with the problems of all files.
+    components: those of the release, where they are known already. problems: those of files that
+    are not among the documents. Raises InvalidInput with the problems of all files.
     """
-    problems: list[Problem] = []
+    told = list(problems)
     total: dict[str, Any] = {}
+    gateway: dict[str, Any] = {}
     origins: dict[str, Origin] = {}
     for name, text in documents:
-        data, found = _document(text)
-        problems += [Problem(name, *item) for item in found]
-        if not found:
+        data, wrong = _document(text)
+        for part, found in problems_of(data, lambda part: _semantics(part, components)):
+            wrong += found
+            if not found and "gateway" in part:
+                gateway = merged(gateway, part["gateway"])
+        told += [Problem(name, *item) for item in wrong]
+        if wrong:
+            origins |= {"gateway": Origin(name, "gateway")} if "gateway" in data else {}
+        else:
             _add(total, origins, name, data)
-    if problems:
-        raise InvalidInput("the settings file", problems)
-    structured, _ = structure(total)
-    settings = replace(structured or Settings(), origins=origins)
-    problems = [settings.problem("gateway", *item[1:]) for item in _gateway(settings)]
-    if problems:
-        raise InvalidInput("the settings file", problems)
-    return settings
+    told += _gateway_problems(replace(whole({"gateway": gateway}), origins=origins))
+    if told:
+        raise invalid(told)
+    return replace(whole(total), origins=origins)
 
 
 def _document(text: str) -> tuple[dict[str, Any], list[Found]]:
-    """One file as raw mapping without its head, and its problems."""
+    """One file as raw mapping without its head, and what is wrong with YAML and head."""
     try:
-        data = yaml.load(text, Loader=_Loader)
+        data, found = parse_yaml(text, _DEEPEST)
     except yaml.YAMLError as error:
-        return {}, [("", _syntax(error), "one YAML document")]
+        return {}, [("", " ".join(str(error).split()), "one YAML document")]
+    if data is None and found:
+        return {}, found
     if not isinstance(data, dict):
-        return {}, [("", f"found {shown(data)}", f"a mapping with kind: {KIND}")]
-    found = [
-        (key, f"found {shown(data.get(key))}" if key in data else "it is missing", wanted)
+        return {}, [("", shown(data), f"a mapping with kind: {KIND}")]
+    found += [
+        (key, shown(data.get(key)) if key in data else "missing", wanted)
         for key, wanted in (("apiVersion", API_VERSION), ("kind", KIND))
         if data.get(key) != wanted
     ]
     head = ("apiVersion", "kind")
-    rest = {key: value for key, value in data.items() if key not in head and value is not None}
-    settings, wrong = structure(rest)
-    return rest, found + wrong + (list(_semantics(settings)) if settings else [])
+    return {k: v for k, v in data.items() if k not in head and v is not None}, found
 
 
 def _add(
@@ -84,10 +96,10 @@ def _add(
     """Put one file over those before it and note who said what."""
     lists = ("patches", "external")
     for key, value in data.items():
-        if key == "patches":
+        if key in lists:
             for index in range(len(value)):
-                number = len(total.get("patches", [])) + index
-                origins[f"patches[{number}]"] = Origin(file, f"patches[{index}]")
+                number = len(total.get(key, [])) + index
+                origins[f"{key}[{number}]"] = Origin(file, f"{key}[{index}]")
         elif key in ("deployments", "inferenceservice"):
             origins |= {f"{key}.{name}": Origin(file, f"{key}.{name}") for name in value}
         else:
@@ -110,25 +122,25 @@ def _layered(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]
     return result
 
 
-def _semantics(settings: Settings) -> Iterator[Found]:
+def _semantics(settings: Settings, components: Sequence[str] | None) -> Iterator[Found]:
     """What types cannot say."""
-    yield from _gateway(settings)
+    for name, port in (settings.gateway.node_ports if settings.gateway else {}).items():
+        if not 1 <= port <= 65535:
+            yield f"gateway.nodePorts.{name}", shown(port), "a port from 1 to 65535"
     if settings.domain and not _DOMAIN.fullmatch(settings.domain):
-        yield "domain", f"found {shown(settings.domain)}", "a DNS name in lower case"
+        yield "domain", shown(settings.domain), "a DNS name in lower case"
     for key, value in settings.deployments.items():
         if not _OBJECT.fullmatch(key):
             yield f"deployments.{key}", "the key is not namespace/name", "namespace/name"
         if value.replicas is not None and value.replicas < 1:
-            yield f"deployments.{key}.replicas", f"found {value.replicas}", "1 or more"
+            yield f"deployments.{key}.replicas", shown(value.replicas), "1 or more"
     for key, text in settings.inferenceservice.items():
         if isinstance(text, str) and not _is_json(text):
             yield f"inferenceservice.{key}", "the text is not JSON", "JSON, or a mapping to merge"
     yield from _labels(settings)
-    for index, patch in enumerate(settings.patches):
-        if not patch.patch:
-            yield f"patches[{index}].patch", "the list is empty", "RFC 6902 operations"
-        for number, operation in enumerate(patch.patch):
-            yield from _operation(f"patches[{index}].patch[{number}]", operation)
+    yield from _patches(settings)
+    if components is not None:
+        yield from ((p.path, p.found, p.expected) for p in settings.unknown_components(components))
 
 
 def _labels(settings: Settings) -> Iterator[Found]:
@@ -137,39 +149,39 @@ def _labels(settings: Settings) -> Iterator[Found]:
             yield f"labels.{key}", "the key is not a label name", "such as team or example.com/team"
         if not _LABEL_VALUE.fullmatch(text):
             expected = "at most 63 letters, digits, dots, dashes or underscores"
-            yield f"labels.{key}", f"found {shown(text)}", expected
+            yield f"labels.{key}", shown(text), expected
 
 
-def _gateway(settings: Settings) -> Iterator[Found]:
+def _patches(settings: Settings) -> Iterator[Found]:
+    for index, patch in enumerate(settings.patches):
+        if not patch.patch:
+            yield f"patches[{index}].patch", "the list is empty", "RFC 6902 operations"
+        for number, operation in enumerate(patch.patch):
+            yield from _operation(f"patches[{index}].patch[{number}]", operation)
+
+
+def _gateway_problems(settings: Settings) -> Iterator[Problem]:
+    """What is wrong with the gateway of all files together."""
     gateway = settings.gateway
-    if gateway is None:
+    if gateway is None or gateway.type != "ClusterIP":
         return
-    for name, port in gateway.node_ports.items():
-        if not 1 <= port <= 65535:
-            yield f"gateway.nodePorts.{name}", f"found {port}", "a port from 1 to 65535"
-    if gateway.type == "ClusterIP" and (gateway.node_ports or gateway.external_traffic_policy):
+    if gateway.node_ports or gateway.external_traffic_policy:
         found = "a Service of type ClusterIP has neither nodePorts nor externalTrafficPolicy"
-        yield "gateway", found, "another type, or without these"
+        yield settings.problem("gateway", found, "another type, or without these")
 
 
 def _operation(path: str, operation: Mapping[str, Any]) -> Iterator[Found]:
     op = operation.get("op")
     if not isinstance(op, str) or op not in _OPERATIONS:
-        yield f"{path}.op", f"found {shown(op)}", f"one of {', '.join(_OPERATIONS)}"
+        yield f"{path}.op", shown(op), f"one of {', '.join(_OPERATIONS)}"
         return
     for key in _OPERATIONS[op]:
         if key not in operation:
-            yield f"{path}.{key}", "it is missing", f"{key}, which {op} needs"
+            yield f"{path}.{key}", "missing", f"{key}, which {op} needs"
     for key in ("path", "from"):
         pointer = operation.get(key, "/")
         if not isinstance(pointer, str) or not pointer.startswith("/"):
-            yield f"{path}.{key}", f"found {shown(pointer)}", "a JSON pointer such as /spec/type"
-
-
-def _syntax(error: yaml.YAMLError) -> str:
-    mark = getattr(error, "problem_mark", None)
-    where = f"line {mark.line + 1}, column {mark.column + 1}: " if mark else ""
-    return where + str(getattr(error, "problem", None) or error)
+            yield f"{path}.{key}", shown(pointer), "a JSON pointer such as /spec/type"
 
 
 def _is_json(text: str) -> bool:
@@ -178,17 +190,3 @@ def _is_json(text: str) -> bool:
     except ValueError:
         return False
     return True
-
-
-class _Loader(yaml.SafeLoader):
-    """Refuses a key that is given twice; YAML itself would let the last one win unseen."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        seen: set[str] = set()
-        for key in (key for key, _ in node.value if isinstance(key, yaml.ScalarNode)):
-            if key.value in seen:
-                raise yaml.constructor.ConstructorError(
-                    None, None, f"the key {key.value!r} is given twice", key.start_mark
-                )
-            seen.add(key.value)
-        return super().construct_mapping(node, deep)

@@ -21,6 +21,7 @@ from installer.catalog.model import (
     ObjectMatch,
     OwnedField,
     Release,
+    RuntimeApi,
     Source,
     WebhookProbe,
     split_path,
@@ -102,7 +103,7 @@ def test_text_that_is_no_yaml_is_reported_with_its_line(catalog: SmallCatalog) -
 def test_a_key_given_twice_is_refused(catalog: SmallCatalog) -> None:
     catalog.files[RELEASE] = "name: stack-1\nname: stack-2\n"
     assert said(catalog) == [
-        f"{RELEASE}: line 2, column 1: the key name is there twice; expected one YAML document"
+        f"{RELEASE}: line 2, column 1: the key name is there twice; expected each key once"
     ]
 
 
@@ -255,6 +256,16 @@ def test_a_range_without_a_version_in_it_is_refused(catalog: SmallCatalog) -> No
     ]
 
 
+def test_runtime_apis_have_a_version_and_a_reason(catalog: SmallCatalog) -> None:
+    good = {"api_version": "autoscaling/v2", "kind": "HorizontalPodAutoscaler", "reason": "made"}
+    bad = {"api_version": "autoscaling", "kind": "HorizontalPodAutoscaler", "reason": " "}
+    catalog.files[GATEWAY]["runtime_apis"] = [good, bad]
+    assert said(catalog) == [
+        f"{GATEWAY}: runtime_apis[1].api_version: autoscaling; expected one such as autoscaling/v2",
+        f"{GATEWAY}: runtime_apis[1].reason: empty; expected what it is used for",
+    ]
+
+
 def test_changes_are_against_an_earlier_version_that_exists(catalog: SmallCatalog) -> None:
     catalog.files[GATEWAY]["changes"] = [{"since": "1.2.0"}, {"since": "1.1.0"}]
     assert said(catalog) == [
@@ -321,6 +332,8 @@ def test_lists_of_a_component_that_are_not_given_are_empty(catalog: SmallCatalog
 def test_the_guide_explains_every_key() -> None:
     guide = Path(__file__).resolve().parents[2] / "docs" / "add-a-release.md"
     explained = set(re.findall(r"`([a-z0-9_]+)`", guide.read_text(encoding="utf-8")))
-    for cls in (Release, Component, Source, Bound, OwnedField, MadeAtRunTime, WebhookProbe, Knob):
+    for cls in (
+        Release, Component, Source, Bound, OwnedField, MadeAtRunTime, RuntimeApi, WebhookProbe, Knob
+    ):  # fmt: skip
         for field in dataclasses.fields(cls):
             assert field.name in explained | {"min", "max"}, f"{cls.__name__}.{field.name}"

@@ -124,15 +124,16 @@ def test_what_neither_mirror_nor_cache_has_is_an_error_and_no_traffic(
     assert "2 files found in none of" in error.message
     assert f"mirror {mirror}" in error.message
     assert str(options.cache_dir) in error.message
-    assert "a some.yaml: example.test/one.yaml" in error.message
-    assert "b some.yaml: example.test/two.yaml" in error.message
+    assert f"a, some.yaml: {mirror}/example.test/one.yaml" in error.message
+    assert f"b, some.yaml: {mirror}/example.test/two.yaml" in error.message
     assert "--mirror" in error.remedy
 
 
 def test_offline_never_asks_the_network(tmp_path: Path) -> None:
     error = refused(source(), SourceOptions(offline=True, cache_dir=tmp_path))
     assert error.kind == "source-missing"
-    assert "--offline" in error.remedy
+    assert "--offline" not in error.remedy  # the command line has no such flag
+    assert "--mirror" in error.remedy
 
 
 def test_one_file_wanted_by_two_components_is_found_once(options: SourceOptions) -> None:
@@ -175,6 +176,31 @@ def test_both_hashes_are_named_for_a_tampered_file(options: SourceOptions, mirro
     assert hashlib.sha256(changed).hexdigest() in error.message
     assert source().sha256 in error.message
     assert error.exit_code == 3
+
+
+def test_an_error_about_a_source_begins_with_the_component_its_version_and_the_source(
+    options: SourceOptions, mirror: Path
+) -> None:
+    (mirror / mirror_path(URL)).write_bytes(b"x" * len(MANIFEST))
+    with pytest.raises(ChecksFailed) as caught:
+        fetch([("part", source())], options, silent, Cancel(), "1.2.0")
+    assert caught.value.message.startswith(f"part 1.2.0, some.yaml: {mirror_path(URL)} in ")
+    assert str(caught.value) == caught.value.message
+
+
+def test_a_bundle_that_is_no_archive_is_one_sentence(tmp_path: Path) -> None:
+    bundle = tmp_path / "bundle.tar"
+    bundle.write_text("not a tar")
+    with pytest.raises(UsageError) as caught:
+        fetch([("part", source())], SourceOptions(bundle=bundle), silent, Cancel())
+    assert caught.value.message == f"bundle {bundle} cannot be read: it is no tar archive"
+    assert caught.value.exit_code == 2
+
+
+def test_a_mirror_that_is_no_address_is_refused_without_its_password() -> None:
+    with pytest.raises(UsageError, match="--mirror is no address") as caught:
+        fetch([("p", source())], SourceOptions(mirror="http://u:secret@[h/"), silent, Cancel())
+    assert "secret" not in caught.value.message + caught.value.object
 
 
 def test_a_broken_mirror_is_seen_even_when_the_cache_has_the_right_bytes(

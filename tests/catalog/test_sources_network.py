@@ -101,7 +101,7 @@ def test_passing_answers_are_tried_again_with_an_event_each(
     assert [event.name for event in events] == ["retrying"] * 3 + ["source"]
     first = events[0].fields
     assert first["cause"] == "the server answered 503 Service Unavailable"
-    assert (first["attempt"], first["object"]) == (2, item.url)
+    assert (first["attempt"], first["object"]) == (1, item.url)
 
 
 def test_tries_end_and_say_how_many(server: FaultyServer, options: SourceOptions) -> None:
@@ -607,3 +607,18 @@ def test_events_are_json(server: FaultyServer, options: SourceOptions) -> None:
     events: list[Event] = []
     got(source(server.serve("/f", status(503), whole(BODY))), options, events.append)
     assert [json.loads(json.dumps(e.to_dict()))["event"] for e in events] == ["retrying", "source"]
+
+
+def test_a_dead_mirror_is_tried_a_few_times_and_named(tmp_path: Path) -> None:
+    mirror = "http://user:secret@127.0.0.1:1"
+    options = SourceOptions(mirror=mirror, cache_dir=tmp_path, retries=2, backoff=0.001)
+    events: list[Event] = []
+    with pytest.raises(ChecksFailed) as caught:
+        got(source("https://example.test/a.yaml"), options, events.append)
+
+    error = caught.value
+    assert [(e.name, e.fields["attempt"]) for e in events] == [("retrying", 1), ("retrying", 2)]
+    assert error.message.startswith("part, file.yaml: http://127.0.0.1:1/example.test/a.yaml ")
+    assert error.message.endswith("(tried 3 times)")
+    assert "the mirror http://127.0.0.1:1 answers" in error.remedy
+    assert "secret" not in error.message + error.remedy + str([e.fields for e in events])

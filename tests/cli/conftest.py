@@ -52,7 +52,16 @@ def begun() -> list[Event]:
         _event(0, "started", command="install", release="kfserving-0.5.1", cluster=cluster),
         _event(0.1, "source", origin="cache", bytes=1_200_000, **source),
         _event(0.5, "source", origin="network", bytes=800, **source),
-        _event(1, "planned", components=components, objects=4, create=3, change=1, unchanged=0),
+        _event(
+            1,
+            "planned",
+            components=components,
+            objects=4,
+            create=3,
+            change=1,
+            unchanged=0,
+            delete=0,
+        ),
         _event(1, "component_started", component="istio", version="1.6.2"),
         _event(1, "stage_started", component="istio", stage="workloads", objects=2),
     ]

@@ -16,7 +16,7 @@ from cli_process import ROOT, environment
 
 ENGINE = """
 import sys
-from installer.cli.parser import parse
+from installer.cli.commands import parse
 from installer.cli.session import Session
 
 def work(session):

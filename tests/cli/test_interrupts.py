@@ -14,7 +14,7 @@ from cli_process import ROOT, environment
 
 ENGINE = """
 import sys, threading
-from installer.cli.parser import parse
+from installer.cli.commands import parse
 from installer.cli.session import Session
 
 def orderly(session):

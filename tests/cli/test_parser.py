@@ -6,7 +6,8 @@ import argparse
 
 import pytest
 
-from installer.cli.parser import build, duration, parse
+from installer.cli.commands import build, parse
+from installer.cli.parser import duration
 from installer.core.errors import ExitCode, UsageError
 
 

@@ -90,7 +90,7 @@ def test_a_run_that_did_not_end_is_said_to_be_running_or_killed(report: dict[str
 def test_an_empty_cluster_is_one_sentence() -> None:
     empty = {**PLACE, "release": "", "state": "", "healthy": False, "drift": 0, "components": []}
 
-    assert lines(empty, Terminal())[-1] == "nothing is installed here by us"
+    assert lines(empty, Terminal())[-1] == "nothing is installed here by kserve-installer"
 
 
 def test_json_and_yaml_hold_the_same(report: dict[str, Any]) -> None:

@@ -155,6 +155,45 @@ def test_an_uninstall_speaks_of_deleting_and_of_no_component() -> None:
     ]
 
 
+def test_an_uninstall_of_nothing_says_whose_things_it_looked_for() -> None:
+    counts = {"created": 0, "changed": 0, "unchanged": 0, "deleted": 0, "writes": 0}
+    plan = {"components": [], "objects": 0, "create": 0, "change": 0, "unchanged": 0, "delete": 0}
+    events = [
+        Event("started", {"command": "uninstall", "release": "", "cluster": {}}, 0),
+        Event("planned", plan, 0),
+        Event("finished", {"outcome": "unchanged", "exit_code": 0, "seconds": 0.1, **counts}, 0),
+    ]
+
+    lines = plain(events).splitlines()
+
+    assert lines[1] == "[  0.0s] plan: 0 objects to delete"
+    assert "✔ nothing is installed here by kserve-installer: nothing to do, 0 writes, 0.1s" in lines
+
+
+WAITS_FOR_SERVER = Event(
+    "waiting",
+    {
+        "component": "",
+        "stage": "connect",
+        "for": [{"object": "https://1.2.3.4", "state": "progressing", "reason": "asked"}],
+        "pending": 1,
+        "total": 1,
+    },
+    1_600_000_000,
+)
+
+
+def test_what_is_waited_for_before_any_component_is_no_component() -> None:
+    error = {"kind": "unreachable", "message": "no answer", "object": "", "remedy": ""}
+    counts = {"created": 0, "changed": 0, "unchanged": 0, "deleted": 0, "writes": 1}
+    fields = {"outcome": "failed", "exit_code": 1, "seconds": 0.1, "error": error, **counts}
+
+    text = plain([WAITS_FOR_SERVER, Event("finished", fields, 1_600_000_000)])
+
+    assert text.startswith("[  0.0s] connect: waiting for https://1.2.3.4: asked\n")
+    assert "not begun" not in text
+
+
 def live(events: list[Event], **abilities: object) -> str:
     stream = io.StringIO()
     terminal = Terminal(**{"unicode": True, "live": True, "width": 80, **abilities})  # type: ignore[arg-type]
@@ -170,6 +209,10 @@ def test_finished_lines_stay_above_the_live_region(run_done: list[Event]) -> Non
 
     assert "✔ istio 1.6.2 ready in 12s" in shown
     assert ESCAPES.sub("", shown).endswith(DONE[DONE.index("\n✔ kfserving") :])
+
+
+def test_a_terminal_shows_what_is_waited_for_before_there_is_a_region() -> None:
+    assert "connect: waiting for https://1.2.3.4: asked" in live([WAITS_FOR_SERVER])
 
 
 def test_the_live_region_says_what_is_waited_for(run_done: list[Event]) -> None:

@@ -43,8 +43,9 @@ def test_an_external_component_that_is_missing_stops_the_install_before_any_writ
     refused = there.installer.run("install", RELEASE, "-f", settings)
     assert refused.code == 3
     error = refused.finished["error"]
-    assert error["kind"] == "external-missing"
+    assert "external-components: cert-manager is declared external" in error["message"]
     assert "namespace cert-manager has no Deployment" in error["message"]
+    assert "bring external cert-manager to a version that serves it" in error["remedy"]
     assert audited_writes(there.audit_log) == []
 
 

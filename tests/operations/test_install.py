@@ -55,15 +55,14 @@ def test_a_second_install_sends_no_write_request(stack: Stack) -> None:
 def test_only_the_object_a_user_edited_is_written_again(stack: Stack) -> None:
     cluster = stack.cluster()
     cluster.patch(GATEWAY, {"spec": {"type": "ClusterIP"}}, manager="kubectl-edit")
-    again = stack.installer.run("install", RELEASE)
-    # somebody else owns the field now: that is told, and not overruled silently
-    assert again.code == 1
-    assert again.finished["error"]["kind"] == "field-conflict"
-    assert "kubectl-edit owns .spec.type" in again.finished["error"]["message"]
     assert stack.installer.status("--exit-code")[0] == 5
-    taken = stack.installer.run("install", RELEASE, "--take-ownership")
-    assert taken.code == 0, taken.stderr
-    assert counts(taken) == (0, 1, 183)
+    again = stack.installer.run("install", RELEASE)
+    assert again.code == 0, again.stderr
+    assert counts(again) == (0, 1, 183)
+    # it is not overruled silently
+    told = next(e for e in again.of("check") if e["check"] == "apis-conflicts")
+    assert told["verdict"] == "warning"
+    assert "kubectl-edit owns .spec.type" in told["details"][0]["reason"]
     found = cluster.get(GATEWAY)
     assert found is not None
     assert found["spec"]["type"] == "LoadBalancer"

@@ -10,6 +10,7 @@ import pytest
 from harness import MakePlace, Place
 
 from installer.cluster import ledger as ledgers
+from installer.cluster.errors import ApiError
 from installer.cluster.ledger import ComponentRecord, Ledger, Run
 from installer.cluster.lock import LEASE, Holder, held
 from installer.core.cancel import Cancel
@@ -89,11 +90,16 @@ def test_the_lock_is_held_by_one_and_given_back(free: Place) -> None:
     cluster = free.cluster()
     with held(cluster, run="a", command="install", emit=silent, cancel=Cancel()):
         assert cluster.get(LEASE) is not None
+        other = free.cluster()
         with (
             pytest.raises(ChecksFailed, match="another run holds the lock"),
-            held(free.cluster(), run="b", command="install", emit=silent, cancel=Cancel()),
+            held(other, run="b", command="install", emit=silent, cancel=Cancel()),
         ):
             pass
+        assert other.writes == 0, "who is refused has written nothing"
+        with pytest.raises(ApiError, match="already exists"):
+            other.create(lease_of(Holder.this_process("b", "install")))
+        assert other.writes == 0, "nor has who was refused when two tried at once"
     assert cluster.get(LEASE) is None
 
 

@@ -1,0 +1,285 @@
+"""The command tree: every command with its flags. Standard library only.
+
+Every command names the function that runs it as text (`module:function`), so that `--help` and
+completion import nothing but this.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from typing import Any
+
+from installer import __version__
+from installer.cli.parser import PROGRAM, Parser, duration, positive
+
+_SHELLS = ("bash", "zsh", "fish", "tcsh", "powershell")
+
+
+def parse(words: Sequence[str], program: str = PROGRAM) -> argparse.Namespace:
+    """The words as options; UsageError with the nearest word for what is unknown."""
+    args = build(program).read(words)
+    if args.command == "install" and not args.release and not args.plan:
+        args.parser.error("the following arguments are required: RELEASE, or --plan FILE")
+    args.program = program
+    args.words = list(words)
+    return args
+
+
+def build(program: str = PROGRAM) -> Parser:
+    """The whole parser, for parsing, help and completion."""
+    parser = Parser(
+        prog=program,
+        description="Install, check and remove the KFServing/KServe stack (Istio, Knative "
+        "Serving, cert-manager, KFServing or KServe) on a Kubernetes cluster.",
+        epilog="Exit codes: 0 done, 1 failed, 2 usage, 3 checks failed, 4 not ready in time, "
+        "5 differences found, 130 interrupted.",
+    )
+    parser.add_argument("--version", action="version", version=f"{PROGRAM} {__version__}")
+    parser.set_defaults(
+        run=None,
+        parser=parser,
+        events=False,
+        no_color=False,
+        debug=False,
+        verbose=False,
+        output="text",
+    )
+    _output_flags(parser)
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", dest="command")
+    _preflight(commands)
+    _plan(commands)
+    _install(commands)
+    _status(commands)
+    _uninstall(commands)
+    _rbac(commands)
+    _releases(commands)
+    _catalog(commands)
+    _sandbox(commands)
+    _completion(commands)
+    return parser
+
+
+def _command(commands: Any, name: str, run: str | None, text: str, formats: str = "") -> Parser:
+    parser: Parser = commands.add_parser(name, help=text[0].lower() + text[1:-1], description=text)
+    parser.set_defaults(run=run, parser=parser)
+    _output_flags(parser)
+    if formats:
+        parser.add_argument(
+            "-o",
+            "--output",
+            metavar="FORMAT",
+            choices=formats.split("|"),
+            default="text",
+            help=formats.replace("|", ", ") + " (default: text)",
+        )
+    return parser
+
+
+def _output_flags(parser: Parser) -> None:
+    # Allowed before and after the command: the later parser must not reset what the first saw.
+    group = parser.add_argument_group("output")
+    quiet = argparse.SUPPRESS
+    text = "no colours; NO_COLOR in the environment does the same"
+    group.add_argument("--no-color", action="store_true", default=quiet, help=text)
+    text = "one line per object"
+    group.add_argument("-v", "--verbose", action="store_true", default=quiet, help=text)
+    text = "tracebacks of unexpected errors"
+    group.add_argument("--debug", action="store_true", default=quiet, help=text)
+
+
+def _cluster_flags(parser: Parser) -> None:
+    group = parser.add_argument_group("cluster")
+    text = "kubeconfig file (default: $KUBECONFIG, else ~/.kube/config, else in-cluster)"
+    group.add_argument("--kubeconfig", metavar="FILE", help=text)
+    text = "context in the kubeconfig (default: the current one)"
+    group.add_argument("--context", metavar="NAME", help=text)
+
+
+def _run_flags(parser: Parser) -> None:
+    text = "show what would be done; write nothing"
+    parser.add_argument("--dry-run", action="store_true", help=text)
+    text = "limit for the whole run, e.g. 10m or 90s (default: 15m)"
+    parser.add_argument("--timeout", metavar="DURATION", type=duration, default=900.0, help=text)
+    parser.add_argument(
+        "-y", "--yes", action="store_true", help="do not ask before the first write"
+    )
+
+
+def _source_flags(parser: Parser) -> None:
+    group = parser.add_argument_group("sources")
+    text = "take sources from this folder or URL, laid out HOST/PATH"
+    group.add_argument("--mirror", metavar="DIR|URL", help=text)
+    group.add_argument("--bundle", metavar="FILE", help="take sources from this bundle file")
+    text = "use this catalog instead of the packaged one"
+    group.add_argument("--catalog", metavar="DIR", help=text)
+
+
+def _settings_flag(parser: Parser) -> None:
+    text = "settings file; may be given several times, later files win"
+    parser.add_argument("-f", "--settings", metavar="FILE", action="append", default=[], help=text)
+
+
+def _skip_flag(parser: Parser) -> None:
+    text = "checks not to run, by id; see: preflight --list"
+    parser.add_argument("--skip", metavar="ID[,ID]", action="append", default=[], help=text)
+
+
+def _adopt_flag(parser: Parser) -> None:
+    text = "take these components over from whoever installed them; see docs/checks.md"
+    parser.add_argument("--adopt", metavar="NAME[,NAME]", action="append", default=[], help=text)
+
+
+def _preflight(commands: Any) -> None:
+    text = "Check whether a release can be installed on a cluster; write nothing."
+    run = "installer.cli.preflight_command:preflight"
+    parser = _command(commands, "preflight", run, text, "text|json|yaml")
+    parser.add_argument("release", metavar="RELEASE", nargs="?", help="release name; see: releases")
+    text = "check this cluster against every release of the catalog"
+    parser.add_argument("--all-releases", action="store_true", help=text)
+    text = "print every check with its id and what it looks at"
+    parser.add_argument("--list", action="store_true", help=text)
+    _skip_flag(parser)
+    text = "run the checks of these categories only"
+    parser.add_argument("--only", metavar="CATEGORY", action="append", default=[], help=text)
+    _adopt_flag(parser)
+    _settings_flag(parser)
+    _cluster_flags(parser)
+    _source_flags(parser)
+
+
+def _plan(commands: Any) -> None:
+    text = "Show what an install would do, object by object; write nothing."
+    run = "installer.cli.plan_command:plan"
+    parser = _command(commands, "plan", run, text, "text|json|yaml")
+    parser.add_argument("release", metavar="RELEASE", help="release name; see: releases")
+    text = "show every field that differs; KUBECTL_EXTERNAL_DIFF names another diff program"
+    parser.add_argument("--diff", action="store_true", help=text)
+    text = "exit with 5 when an install would change something"
+    parser.add_argument("--exit-code", action="store_true", help=text)
+    text = "write the plan to this file, for install --plan"
+    parser.add_argument("--save", metavar="FILE", help=text)
+    _settings_flag(parser)
+    text = "plan to take fields over from other field managers"
+    parser.add_argument("--take-ownership", action="store_true", help=text)
+    _adopt_flag(parser)
+    _cluster_flags(parser)
+    _source_flags(parser)
+
+
+def _install(commands: Any) -> None:
+    text = "Install a release, or bring what is there back to it."
+    parser = _command(commands, "install", "installer.cli.engines:install", text, "text|json")
+    parser.set_defaults(events=True)
+    parser.add_argument("release", metavar="RELEASE", nargs="?", help="release name; see: releases")
+    text = "do what this file of plan --save says, or nothing when the cluster moved on since"
+    parser.add_argument("--plan", metavar="FILE", help=text)
+    _settings_flag(parser)
+    _skip_flag(parser)
+    _run_flags(parser)
+    text = "wait until each stage is ready before the next begins (default)"
+    parser.add_argument("--wait", action=argparse.BooleanOptionalAction, default=True, help=text)
+    text = "take fields over from other field managers instead of stopping"
+    parser.add_argument("--take-ownership", action="store_true", help=text)
+    _adopt_flag(parser)
+    text = "first delete webhook configurations of these components that nobody serves any more"
+    parser.add_argument("--remove-stale-webhooks", action="store_true", help=text)
+    _cluster_flags(parser)
+    _source_flags(parser)
+
+
+def _status(commands: Any) -> None:
+    text = "Show what is installed, whether it is ready, and what drifted."
+    parser = _command(commands, "status", "installer.cli.engines:status", text, "text|json|yaml")
+    text = "exit with 5 unless everything is as installed and ready"
+    parser.add_argument("--exit-code", action="store_true", help=text)
+    text = "show every field that differs and who made it; -v: controllers' fields too"
+    parser.add_argument("--drift", action="store_true", help=text)
+    _settings_flag(parser)
+    _cluster_flags(parser)
+    _source_flags(parser)
+
+
+def _uninstall(commands: Any) -> None:
+    text = "Remove what was installed, in the order that lets finalizers run."
+    parser = _command(commands, "uninstall", "installer.cli.engines:uninstall", text, "text|json")
+    parser.set_defaults(events=True)
+    _run_flags(parser)
+    text = "delete InferenceServices too; without it their presence stops the uninstall"
+    parser.add_argument("--delete-inferenceservices", action="store_true", help=text)
+    text = "delete users' other custom resources of the removed kinds too, such as Certificates"
+    parser.add_argument("--delete-custom-resources", action="store_true", help=text)
+    _cluster_flags(parser)
+
+
+def _rbac(commands: Any) -> None:
+    text = "Print the rights that installing, watching and removing a release takes."
+    parser = _command(commands, "rbac", "installer.cli.rbac_command:rbac", text)
+    text = "yaml (roles to apply), json, text (default: yaml)"
+    formats = ("yaml", "json", "text")
+    parser.add_argument(
+        "-o", "--output", metavar="FORMAT", choices=formats, default="yaml", help=text
+    )
+    parser.add_argument("release", metavar="RELEASE", help="release name; see: releases")
+    group = parser.add_argument_group("who gets them")
+    group.add_argument("--user", metavar="NAME", help="bind the roles to this user")
+    group.add_argument("--group", metavar="NAME", help="bind the roles to this group")
+    text = "bind the roles to this ServiceAccount"
+    group.add_argument("--service-account", metavar="NAMESPACE/NAME", help=text)
+    text = "also what uninstall takes to remove InferenceServices and other objects of users"
+    parser.add_argument("--delete-custom-resources", action="store_true", help=text)
+    _settings_flag(parser)
+    _source_flags(parser)
+
+
+def _releases(commands: Any) -> None:
+    text = "List the releases that can be installed."
+    run = "installer.cli.catalog_commands:releases"
+    parser = _command(commands, "releases", run, text, "text|json|yaml")
+    text = "use this catalog instead of the packaged one"
+    parser.add_argument("--catalog", metavar="DIR", help=text)
+
+
+def _catalog(commands: Any) -> None:
+    group = _command(commands, "catalog", None, "Check a catalog of releases.")
+    inner = group.add_subparsers(title="commands", metavar="COMMAND", dest="subcommand")
+    text = "Check every file of a catalog and report all problems."
+    run = "installer.cli.catalog_commands:check"
+    parser = _command(inner, "check", run, text, "text|json")
+    text = "folder of the catalog (default: the packaged one)"
+    parser.add_argument("directory", metavar="DIR", nargs="?", help=text)
+    text = "also read the manifests in this folder and check every claim about them"
+    parser.add_argument("--mirror", metavar="DIR", help=text)
+
+
+def _sandbox(commands: Any) -> None:
+    text = "Run a local cluster to try things on: a real API server with simulated nodes."
+    group = _command(commands, "sandbox", None, text)
+    inner = group.add_subparsers(title="commands", metavar="COMMAND", dest="subcommand")
+    module = "installer.cli.sandbox_commands"
+    parser = _command(inner, "up", f"{module}:up", "Start a sandbox.", "text|json")
+    text = "version of the API server (default: 1.20.2)"
+    parser.add_argument("--kubernetes", metavar="VERSION", default="1.20.2", help=text)
+    parser.add_argument("--nodes", metavar="N", type=positive, default=1, help="simulated nodes")
+    text = "the nodes one by one, as README.md describes (YAML; instead of --nodes)"
+    parser.add_argument("--shape", metavar="FILE", help=text)
+    text = "record every request with its metadata in this file"
+    parser.add_argument("--audit-log", metavar="FILE", help=text)
+    text = "folder with kube-apiserver, kube-controller-manager and etcd"
+    parser.add_argument("--control-plane", metavar="DIR", help=text)
+    _name_flag(parser)
+    text = "Stop a sandbox and remove its files."
+    _name_flag(_command(inner, "down", f"{module}:down", text, "text|json"))
+    _command(inner, "status", f"{module}:status", "List the sandboxes.", "text|json")
+
+
+def _name_flag(parser: Parser) -> None:
+    text = "name of the sandbox (default: default)"
+    parser.add_argument("--name", metavar="NAME", default="default", help=text)
+
+
+def _completion(commands: Any) -> None:
+    text = "Print a completion script for a shell."
+    parser = _command(commands, "completion", "installer.cli.catalog_commands:completion", text)
+    what = ", ".join(_SHELLS)
+    parser.add_argument("shell", metavar="SHELL", choices=_SHELLS, help=what)

@@ -1,0 +1,126 @@
+"""`rbac`: prints the rights that a release takes."""
+
+from __future__ import annotations
+
+import sys
+from argparse import Namespace
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from installer.cli.interrupts import Interrupts
+from installer.core.cancel import Cancel
+from installer.core.errors import ExitCode, UsageError
+from installer.core.events import silent
+
+if TYPE_CHECKING:
+    from installer.operations.rbac import Rbac
+
+_PLACEHOLDER = "NAME-OF-THE-USER"
+
+
+def rbac(args: Namespace) -> int:
+    """`rbac RELEASE`: roles for install, status and uninstall on stdout."""
+    from installer.cli.engines import install_options
+    from installer.cli.status_view import document
+    from installer.operations.prepare import choose
+    from installer.operations.rbac import rbac as find
+    from installer.preflight.rbac import subject
+
+    kind, name = _subject(args)
+    choice = choose(install_options(args))
+    cancel = Cancel()
+    with Interrupts(cancel):
+        found = find(
+            choice,
+            subject(kind, name),
+            silent,
+            cancel,
+            custom_resources=args.delete_custom_resources,
+        )
+    if args.output == "json":
+        sys.stdout.write(document(found.to_dict(), "json"))
+    elif args.output == "text":
+        sys.stdout.write("".join(f"{line}\n" for line in _lines(found)))
+    else:
+        import yaml
+
+        about = _about(found, kind, name, args.program)
+        sys.stdout.write("".join(f"# {line}".rstrip() + "\n" for line in about))
+        sys.stdout.write(yaml.safe_dump_all(found.documents, sort_keys=False))
+    return ExitCode.DONE
+
+
+def _subject(args: Namespace) -> tuple[str, str]:
+    given = [
+        (kind, value)
+        for kind, value in (
+            ("User", args.user),
+            ("Group", args.group),
+            ("ServiceAccount", args.service_account),
+        )
+        if value
+    ]
+    if len(given) > 1:
+        raise UsageError(
+            "a binding is made for one subject: give one of --user, --group, --service-account",
+            kind="usage",
+        )
+    if given and given[0][0] == "ServiceAccount" and "/" not in given[0][1]:
+        raise UsageError(
+            f"{given[0][1]!r} is not a ServiceAccount such as NAMESPACE/NAME", kind="usage"
+        )
+    return given[0] if given else ("User", _PLACEHOLDER)
+
+
+def _about(found: Rbac, kind: str, name: str, program: str) -> Iterator[str]:
+    yield f"Rights to install, watch and remove {found.release}, and nothing else."
+    yield ""
+    if name == _PLACEHOLDER:
+        yield f"Write the user into the bindings instead of {_PLACEHOLDER}, or run this again with"
+        yield "--user, --group or --service-account. An administrator applies it, for instance:"
+    else:
+        yield f"For {kind} {name}. An administrator applies it, for instance:"
+    yield f"  {program} rbac {found.release} | kubectl apply -f -"
+    yield ""
+    yield from _CAVEATS
+
+
+_CAVEATS = (
+    "escalate and bind: Kubernetes lets nobody write a role that gives more than they hold.",
+    "The roles of this release are broad, and to hold all their rules would be broader still, so",
+    "these two verbs are given on exactly these roles. Who has them can write any rule into a",
+    "role of these names: hand this out as you would hand out what the stack itself may do.",
+    "",
+    "Namespaces: a Role needs its namespace, so these are made here, and uninstall leaves them",
+    "where they are, as every namespace that was there before the install.",
+    "",
+    "Not included: what preflight reads to judge a cluster from other sides (nodes, quotas, other",
+    "namespaces). Without it those checks say that they could not look, and an install goes on.",
+    "--delete-custom-resources adds what uninstall takes to remove what users made.",
+)
+
+
+def _lines(found: Rbac) -> Iterator[str]:
+    from installer.cli.terminal import table
+
+    rows = [["NAMESPACE", "RESOURCE", "NAMES", "VERBS"]]
+    for role in found.documents:
+        for rule in role.get("rules") or []:
+            group = rule["apiGroups"][0]
+            resources = [f"{r}.{group}" if group else r for r in rule["resources"]]
+            names = rule.get("resourceNames") or ["*"]
+            rows.append(
+                [
+                    role["metadata"].get("namespace") or "*",
+                    _short(resources),
+                    _short(names),
+                    ",".join(rule["verbs"]),
+                ]
+            )
+    yield from table(rows, indent=0)
+    yield ""
+    yield f"{len(found.rights)} rights; -o yaml prints them as roles to apply"
+
+
+def _short(words: list[str]) -> str:
+    return ",".join(words) if len(words) <= 2 else f"{words[0]},… ({len(words)})"

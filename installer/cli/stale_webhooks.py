@@ -1,0 +1,53 @@
+"""`install --remove-stale-webhooks`: one question for each configuration."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+from installer.cli.session import Session
+from installer.core.errors import InstallerError, UsageError
+from installer.core.objects import Ref
+
+if TYPE_CHECKING:
+    from installer.cluster.client import Cluster, Identity
+    from installer.operations.prepare import Choice
+    from installer.preflight.stale_webhooks import Stale
+
+
+def clear(
+    session: Session,
+    cluster: Cluster,
+    identity: Identity,
+    choice: Choice,
+    rows: Sequence[tuple[str, str]],
+    show: Callable[[list[tuple[str, str, str, Ref]]], None],
+) -> int:
+    """Remove what is stale and confirmed; how many were removed. Nothing with --dry-run.
+
+    rows: which cluster this is, for the question. show: of a dry run, (action, component, stage,
+    object) of what would be done.
+    """
+    from installer.operations import stale_webhooks as operation
+
+    found = operation.find_stale_webhooks(cluster, identity, choice)
+    if session.args.dry_run:
+        names = [item.project.component if item.project else "" for item in found]
+        show([("delete", n, operation.STAGE, i.ref) for n, i in zip(names, found, strict=True)])
+        return 0
+
+    def ask(stale: Stale) -> bool:
+        why = ", ".join(dict.fromkeys(entry.why for entry in stale.entries))
+        title = stale.project.title if stale.project else ""
+        more = [("webhooks", str(stale.ref)), ("of", title), ("because", why)]
+        try:
+            session.confirm("About to delete webhooks that nobody serves", [*rows, *more])
+        except UsageError:
+            raise
+        except InstallerError as answer:
+            if answer.kind != "not-confirmed":
+                raise
+            return False  # this one stays; the next may be wanted
+        return True
+
+    return operation.remove_stale_webhooks(cluster, found, ask, session.emit)

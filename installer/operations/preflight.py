@@ -1,0 +1,191 @@
+"""`preflight`: what is to be installed, looked at from every side, with nothing written."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from installer.catalog.load import load
+from installer.cluster import ledger as ledgers
+from installer.cluster.client import Cluster, Identity
+from installer.core.cancel import Cancel
+from installer.core.checks import Finding
+from installer.core.errors import ChecksFailed, UsageError
+from installer.core.events import Emit, Event
+from installer.operations.prepare import Choice, Prepared, planned_of
+from installer.preflight.check import CATEGORIES, Check
+from installer.preflight.registry import CHECKS
+from installer.preflight.run import run_checks
+from installer.preflight.world import Part, Target, World
+
+PATIENCE = 10.0
+"""Seconds for one answer, and in which a passing failure is tried again."""
+TIMEOUT = 30.0
+"""Seconds for all checks together."""
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """Which checks to run. skip: ids; only: categories, empty for all."""
+
+    skip: tuple[str, ...] = ()
+    only: tuple[str, ...] = ()
+
+    def checks(self) -> Sequence[Check]:
+        """The checks that are meant. Raises UsageError for ids and categories that do not exist."""
+        known = [check.id for check in CHECKS]
+        for name in self.skip:
+            if name not in known:
+                raise UsageError(
+                    f"there is no check {name!r}",
+                    kind="unknown-check",
+                    remedy="`kserve-installer preflight --list` shows every check",
+                )
+        for name in self.only:
+            if name not in CATEGORIES:
+                raise UsageError(
+                    f"there is no category {name!r}: there are {', '.join(CATEGORIES)}",
+                    kind="unknown-category",
+                )
+        return [check for check in CHECKS if not self.only or check.category in self.only]
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """The findings of a preflight of one release on one cluster."""
+
+    identity: Identity
+    release: str
+    findings: Sequence[Finding]
+
+    def having(self, verdict: str) -> list[Finding]:
+        """The findings with this verdict."""
+        return [finding for finding in self.findings if finding.verdict == verdict]
+
+    @property
+    def passed(self) -> bool:
+        """True when nothing failed; warnings are allowed."""
+        return not self.having("failed")
+
+    def to_dict(self) -> dict[str, Any]:
+        """The JSON form, by category."""
+        categories = dict.fromkeys(finding.category for finding in self.findings)
+        return {
+            "release": self.release,
+            "context": self.identity.context,
+            "server": self.identity.server,
+            "kubernetes": self.identity.git_version,
+            "passed": self.passed,
+            "counts": counts(self.findings),
+            "categories": [
+                {
+                    "category": name,
+                    "checks": [f.to_dict() for f in self.findings if f.category == name],
+                }
+                for name in categories
+            ],
+        }
+
+
+def counts(findings: Sequence[Finding]) -> Mapping[str, int]:
+    """How many findings have each verdict."""
+    found = dict.fromkeys(("ok", "warning", "unknown", "failed", "skipped"), 0)
+    for finding in findings:
+        found["ok" if finding.verdict == "note" else finding.verdict] += 1
+    return found
+
+
+def preflight(
+    cluster: Cluster, choice: Choice, selection: Selection, emit: Emit, cancel: Cancel
+) -> Report:
+    """Check one release on this cluster. Writes nothing.
+
+    Raises ApiError where the cluster cannot be asked at all, and what loading the release's
+    objects raises.
+    """
+    checks = selection.checks()
+    identity = cluster.identity()
+    ledger = ledgers.read(cluster)
+    planned, external = planned_of(cluster, choice, ledger, emit, cancel)
+    target = Target(
+        catalog=load(choice.options.catalog),
+        release=choice.release,
+        components=choice.components,
+        external=external,
+        parts=[Part(p.component, p.wanted, p.decisions, p.live) for p in planned],
+        settings=choice.options.settings,
+        take_ownership=choice.options.take_ownership,
+        adopt=choice.options.adopt,
+    )
+    findings = run_bounded(
+        cluster, World(cluster, identity, ledger, target), checks, selection.skip, cancel
+    )
+    return Report(identity, choice.release.name, findings)
+
+
+def check_first(
+    cluster: Cluster, prepared: Prepared, skip: Sequence[str], emit: Emit, cancel: Cancel
+) -> None:
+    """The same checks for an install that is decided and not begun; events tell the findings.
+
+    Raises ChecksFailed with every reason when one fails, UsageError for unknown ids.
+    """
+    checks = Selection(tuple(skip)).checks()
+    world = World(cluster, prepared.identity, prepared.ledger, target_of(prepared))
+    findings = run_bounded(cluster, world, checks, skip, cancel)
+    for finding in findings:
+        emit(Event("check", finding.to_dict()))
+    emit(Event("checked", counts(findings)))
+    refuse_failures(findings, prepared)
+
+
+def target_of(prepared: Prepared) -> Target:
+    """What checks look at, of a decided install."""
+    return Target(
+        catalog=load(prepared.options.catalog),
+        release=prepared.release,
+        components=[*(p.component for p in prepared.planned), *prepared.external],
+        external=prepared.external,
+        parts=[Part(p.component, p.wanted, p.decisions, p.live) for p in prepared.planned],
+        settings=prepared.options.settings,
+        take_ownership=prepared.options.take_ownership,
+        adopt=prepared.options.adopt,
+    )
+
+
+def refuse_failures(findings: Sequence[Finding], prepared: Prepared) -> None:
+    """Raise ChecksFailed with every reason when a check failed."""
+    failures = [
+        (finding, detail)
+        for finding in findings
+        for detail in finding.details
+        if detail.verdict == "failed"
+    ]
+    if not failures:
+        return
+    lines = [f"  {finding.check}: {detail.reason}" for finding, detail in failures]
+    version = prepared.identity.git_version
+    remedies = dict.fromkeys(detail.remedy for _, detail in failures if detail.remedy)
+    raise ChecksFailed(
+        f"{prepared.release.name} cannot be installed here (Kubernetes {version}):\n"
+        + "\n".join(lines),
+        kind=failures[0][0].check,
+        object=failures[0][1].object,
+        remedy="; ".join(remedies) or "`kserve-installer preflight` shows every check",
+    )
+
+
+def run_bounded(
+    cluster: Cluster, world: World, checks: Sequence[Check], skip: Collection[str], cancel: Cancel
+) -> list[Finding]:
+    """Run them on connections of their own, which end with them."""
+    own = Cancel(min(TIMEOUT, cancel.left()))
+    world.cluster = cluster.under(own, patience=PATIENCE)
+    try:
+        return run_checks(
+            world, checks, skip=skip, timeout=min(TIMEOUT, cancel.left()), cancel=cancel
+        )
+    finally:
+        own.stop()
+        world.cluster.close()

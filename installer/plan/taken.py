@@ -1,0 +1,81 @@
+"""What becomes of fields that an earlier kubectl left behind when we take them over. Pure.
+
+`fields.takeover` makes them ours, so that an apply removes those that our body does not have.
+This says which these are, before anything is written.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from typing import Any
+
+from installer.core.objects import Object, dig
+from installer.plan.fields import (
+    LAST_APPLIED,
+    Fields,
+    element_keys,
+    is_leftover,
+    laid_over,
+    takeover,
+)
+
+
+def without_leftovers(
+    known: Mapping[str, Any], after: Object, leftovers: Collection[str], manager: str
+) -> Object | None:
+    """`after` without the fields that only leftover managers own; None when none are taken over.
+
+    known: the object as it is; after: what an apply alone would make of it. What the server would
+    then fill in by itself is not known here.
+    """
+    if takeover(known, leftovers, manager) is None:
+        return None
+    going: Fields = {}
+    kept: Fields = {}
+    for entry in dig(known, "metadata", "managedFields", default=[]):
+        if is_leftover(entry, leftovers):
+            going = laid_over(going, entry.get("fieldsV1") or {})
+    for entry in dig(after, "metadata", "managedFields", default=[]):
+        if not is_leftover(entry, leftovers):
+            kept = laid_over(kept, entry.get("fieldsV1") or {})
+    pruned: Object = _pruned(after, going, kept)
+    annotations = dig(pruned, "metadata", "annotations", default={})
+    if LAST_APPLIED in annotations:
+        rest = {key: value for key, value in annotations.items() if key != LAST_APPLIED}
+        metadata = {key: v for key, v in pruned["metadata"].items() if key != "annotations"}
+        pruned["metadata"] = {**metadata, "annotations": rest} if rest else metadata
+    return pruned
+
+
+def _pruned(node: Any, going: Fields, kept: Fields) -> Any:
+    """A copy of `node` without what `going` covers and `kept` does not."""
+    if isinstance(node, Mapping):
+        result = dict(node)
+        for name in node:
+            key = f"f:{name}"
+            if key not in going:
+                continue
+            if key not in kept:
+                del result[name]
+            elif going[key] and kept[key]:
+                result[name] = _pruned(node[name], going[key], kept[key])
+        return result
+    if isinstance(node, list):
+        pairs = [(item, _key_of(item, going), _key_of(item, kept)) for item in node]
+        return [
+            _pruned(item, going[one], kept[other]) if one and other else item
+            for item, one, other in pairs
+            if not one or other
+        ]
+    return node
+
+
+def _key_of(item: Any, fields: Fields) -> str:
+    """The path element that names a list element; empty when none does."""
+    for key in fields:
+        if key.startswith("k:") and isinstance(item, Mapping):
+            if all(item.get(name) == value for name, value in element_keys(key)):
+                return key
+        elif key.startswith("v:") and key[2:].strip('"') == str(item):
+            return key
+    return ""

@@ -1,0 +1,138 @@
+"""What checks look at: the cluster, read once and shared, and what is to be installed on it."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from typing import Any
+
+from installer.catalog.model import Catalog, Component, Release
+from installer.cluster.client import Cluster, Identity
+from installer.cluster.ledger import Ledger
+from installer.core.objects import Object, Ref
+from installer.plan.drift import Decision
+from installer.plan.settings import Settings
+from installer.plan.wanted import Wanted
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One component that is ours to install: its objects, and what is to be done about each.
+
+    decisions, live: by `Ref.identity`; live holds what exists (of bulky kinds only metadata).
+    """
+
+    component: Component
+    wanted: Sequence[Wanted]
+    decisions: Mapping[tuple[str, str, str, str], Decision]
+    live: Mapping[tuple[str, str, str, str], Object]
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """What is to be installed.
+
+    components: every component of the release in order, external ones included; parts: those
+    that are ours, with their objects (empty where the objects were not asked for, as in the
+    matrix of all releases). adopt: components of others that are to be taken over.
+    """
+
+    catalog: Catalog
+    release: Release
+    components: Sequence[Component]
+    external: Sequence[Component] = ()
+    parts: Sequence[Part] = ()
+    settings: Settings = field(default_factory=Settings)
+    take_ownership: bool = False
+    adopt: tuple[str, ...] = ()
+
+    @property
+    def wanted(self) -> list[Wanted]:
+        """Every object of every part."""
+        return [item for part in self.parts for item in part.wanted]
+
+    def asked(self, item: Wanted) -> bool:
+        """Whether it was asked for that fields of other managers are taken over."""
+        return self.take_ownership or item.component in self.adopt
+
+    def decision(self, item: Wanted) -> Decision:
+        """What is to be done about an object."""
+        part = next(p for p in self.parts if p.component.name == item.component)
+        return part.decisions[item.ref.identity]
+
+
+class World:
+    """One cluster during one preflight. Thread-safe; every read is made once and shared.
+
+    A read that failed raises the same ApiError for everybody who asks.
+    """
+
+    def __init__(self, cluster: Cluster, identity: Identity, ledger: Ledger, target: Target):
+        self.cluster = cluster
+        self.identity = identity
+        self.ledger = ledger
+        self.target = target
+        self._guard = threading.Lock()
+        self._reads: dict[Any, Future[Any]] = {}
+
+    def applied(self, item: Wanted) -> bool:
+        """Whether the ledger says that we have applied this object: then it is ours."""
+        record = self.ledger.components.get(item.component)
+        entry = record.entries.get(item.ref.identity) if record else None
+        return entry is not None and entry.applied
+
+    def forced(self, item: Wanted) -> bool:
+        """Whether an install takes fields of other managers over."""
+        return self.target.asked(item) or self.applied(item)
+
+    def once(self, key: Any, read: Callable[[], Any]) -> Any:
+        """What `read` returns or raises, run by the first who asks for this key."""
+        with self._guard:
+            found = self._reads.get(key)
+            mine = found is None
+            if found is None:
+                found = self._reads[key] = Future()
+        if mine:
+            try:
+                found.set_result(read())
+            except BaseException as error:
+                found.set_exception(error)
+        return found.result()
+
+    def listed(
+        self, api_version: str, kind: str, namespace: str = "", *, metadata_only: bool = False
+    ) -> list[Object]:
+        """Objects of a kind, in pages; empty where the kind is not served."""
+        key = ("list", api_version, kind, namespace, metadata_only)
+
+        def read() -> list[Object]:
+            if self.cluster.discovery().find(api_version, kind) is None:
+                return []
+            return self.cluster.list(
+                api_version, kind, namespace, metadata_only=metadata_only
+            ).items
+
+        found: list[Object] = self.once(key, read)
+        return found
+
+    def get(self, ref: Ref) -> Object | None:
+        """One object, None where there is none."""
+        found: Object | None = self.once(("get", ref), lambda: self.cluster.get(ref))
+        return found
+
+    @property
+    def nodes(self) -> list[Object]:
+        """Every node."""
+        return self.listed("v1", "Node")
+
+    @property
+    def pods(self) -> list[Object]:
+        """Every pod."""
+        return self.listed("v1", "Pod")
+
+    @property
+    def namespaces(self) -> list[Object]:
+        """Every namespace."""
+        return self.listed("v1", "Namespace")

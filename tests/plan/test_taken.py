@@ -1,0 +1,54 @@
+"""Fields of an earlier kubectl that an install takes over, and so removes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from installer.plan.taken import without_leftovers
+
+OURS, KUBECTL = "kserve-installer", "kubectl-client-side-apply"
+NOTE = "kubectl.kubernetes.io/last-applied-configuration"
+
+
+def entry(manager: str, fields: dict[str, Any]) -> dict[str, Any]:
+    operation = "Apply" if manager == OURS else "Update"
+    return {"manager": manager, "operation": operation, "apiVersion": "v1", "fieldsV1": fields}
+
+
+def obj(*entries: Any, note: bool = True, **fields: Any) -> dict[str, Any]:
+    annotations = {NOTE: "{}"} if note else {}
+    metadata = {"name": "x", "annotations": annotations, "managedFields": list(entries)}
+    return {"apiVersion": "v1", "kind": "Thing", "metadata": metadata, **fields}
+
+
+LEFT = entry(
+    KUBECTL,
+    {
+        "f:data": {"f:a": {}, "f:old": {}, "f:theirs": {}},
+        "f:list": {'k:{"name":"gone"}': {".": {}, "f:x": {}}, 'k:{"name":"stays"}': {"f:x": {}}},
+    },
+)
+MINE = entry(OURS, {"f:data": {"f:a": {}}, "f:list": {'k:{"name":"stays"}': {"f:x": {}}}})
+OTHER = entry("somebody", {"f:data": {"f:theirs": {}}})
+STATE = {
+    "data": {"a": "1", "old": "1", "theirs": "1", "nobodys": "1"},
+    "list": [{"name": "gone", "x": 1}, {"name": "stays", "x": 1}],
+}
+
+
+def test_only_what_nobody_else_has_goes() -> None:
+    known, after = obj(LEFT, OTHER, **STATE), obj(LEFT, MINE, OTHER, **STATE)
+
+    found = without_leftovers(known, after, (KUBECTL,), OURS)
+
+    assert found is not None
+    assert found["data"] == {"a": "1", "theirs": "1", "nobodys": "1"}
+    assert found["list"] == [{"name": "stays", "x": 1}]
+    assert "annotations" not in found["metadata"]
+    assert after["data"]["old"] == "1", "the answer itself stays as it is"
+
+
+def test_where_kubectl_was_not_nothing_is_taken_over() -> None:
+    known = obj(OTHER, note=False, **STATE)
+
+    assert without_leftovers(known, obj(MINE, OTHER, **STATE), (KUBECTL,), OURS) is None

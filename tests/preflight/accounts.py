@@ -1,0 +1,50 @@
+"""ServiceAccounts of a sandbox with rights of their own, and kubeconfigs for them."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from installer.cluster.client import Cluster
+from installer.sandbox.lifecycle import SandboxInfo
+
+_PATIENCE = 20.0
+
+
+def account(cluster: Cluster, sandbox: SandboxInfo, name: str, folder: Path) -> Path:
+    """A kubeconfig of a new ServiceAccount in `default`; it has no rights yet."""
+    metadata = {"name": name, "namespace": "default"}
+    cluster.apply({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": metadata})
+    answer = cluster.request(
+        "POST",
+        f"/api/v1/namespaces/default/serviceaccounts/{name}/token",
+        body={
+            "apiVersion": "authentication.k8s.io/v1",
+            "kind": "TokenRequest",
+            "spec": {"expirationSeconds": 3600},
+        },
+    )
+    config = yaml.safe_load(Path(sandbox.kubeconfig).read_text(encoding="utf-8"))
+    config["users"][0]["user"] = {"token": answer["status"]["token"]}
+    path = folder / f"{name}.kubeconfig"
+    path.write_text(yaml.safe_dump(config), encoding="utf-8")
+    return path
+
+
+def give(cluster: Cluster, documents: Iterable[dict[str, Any]]) -> None:
+    """Apply roles and bindings as an administrator."""
+    for document in documents:
+        cluster.apply(document, force=True)
+
+
+def until(holds: Callable[[], bool]) -> None:
+    """Ask again until it holds: the API server's authorizer follows roles a little later."""
+    ends = time.monotonic() + _PATIENCE
+    while not holds():
+        assert time.monotonic() < ends, "it never came to hold"
+        threading.Event().wait(0.05)

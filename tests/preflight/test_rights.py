@@ -1,0 +1,165 @@
+"""What the present user may do, told from rules, and on a real API server."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from accounts import account, give, until
+
+from installer.catalog.sources import SourceOptions
+from installer.cluster.client import Cluster
+from installer.cluster.errors import ApiError
+from installer.core.cancel import Cancel
+from installer.core.events import silent
+from installer.core.objects import Ref
+from installer.operations.prepare import InstallOptions, choose
+from installer.operations.rbac import wanted_objects
+from installer.plan.drift import Decision
+from installer.preflight.rights import new_namespaces, told
+from installer.preflight.rights_held import Held, holds, not_held
+from installer.preflight.rights_needed import ROLES, Grant, Right
+from installer.preflight.world import Part, Target
+from installer.sandbox.lifecycle import SandboxInfo
+
+RELEASE = "kfserving-0.5.1"
+
+LIST_PODS = Right("home", "", "pods", "list")
+GET_ONE = Right("home", "", "pods", "get", "one")
+
+
+def rule(groups: list[str], resources: list[str], verbs: list[str], *names: str) -> dict[str, Any]:
+    named = {"resourceNames": list(names)} if names else {}
+    return {"apiGroups": groups, "resources": resources, "verbs": verbs, **named}
+
+
+@pytest.mark.parametrize(
+    ("place", "rules", "right", "expected"),
+    [
+        ("home", [rule([""], ["pods"], ["list"])], LIST_PODS, True),
+        ("", [rule(["*"], ["*"], ["*"])], LIST_PODS, True),
+        ("away", [rule([""], ["pods"], ["list"])], LIST_PODS, False),
+        ("home", [rule(["apps"], ["pods"], ["list"])], LIST_PODS, False),
+        ("home", [rule([""], ["pods"], ["get"])], LIST_PODS, False),
+        ("home", [rule([""], ["pods"], ["list"], "one")], LIST_PODS, False),
+        ("home", [rule([""], ["pods"], ["get"], "one")], GET_ONE, True),
+        ("home", [rule([""], ["pods"], ["get"], "two")], GET_ONE, False),
+        ("home", [rule([""], ["pods"], ["get"])], GET_ONE, True),
+        ("home", [], GET_ONE, False),
+    ],
+)
+def test_a_rule_gives_a_right(
+    place: str, rules: list[dict[str, Any]], right: Right, expected: bool
+) -> None:
+    assert holds(Held(False, {place: rules}), right) is expected
+
+
+ROLE = Ref(f"{ROLES}/v1", "ClusterRole", "", "wide")
+ESCALATE = Right("", ROLES, "clusterroles", "escalate", "wide")
+
+
+def test_a_role_may_be_given_by_who_holds_all_its_rules() -> None:
+    grant = Grant(ROLE, ESCALATE, [rule([""], ["pods", "secrets"], ["get"])])
+    assert not_held(Held(False, {"": [rule([""], ["*"], ["get"])]}), grant) == []
+    have = Held(False, {"": [rule([""], ["pods"], ["get"])]})
+    assert not_held(have, grant) == ["get secrets"]
+
+
+def test_a_role_may_be_given_with_the_verb_escalate() -> None:
+    grant = Grant(ROLE, ESCALATE, [rule([""], ["secrets"], ["get"])], all_of_all=True)
+    assert not_held(Held(False, {}), grant) == ["everything (it is made of other roles)"]
+    have = Held(False, {"": [rule([ROLES], ["clusterroles"], ["escalate"], "wide")]})
+    assert not_held(have, grant) == []
+
+
+def test_rules_in_one_namespace_do_not_give_a_role_for_all() -> None:
+    grant = Grant(ROLE, ESCALATE, [rule([""], ["pods"], ["get"])])
+    assert not_held(Held(False, {"home": [rule(["*"], ["*"], ["*"])]}), grant) == ["get pods"]
+
+
+def test_what_is_missing_is_told_by_namespace_and_as_roles() -> None:
+    details = list(told([LIST_PODS, GET_ONE, Right("", "", "nodes", "list")], "a-release"))
+    assert [d.object for d in details] == ["", "Namespace home"]
+    assert "2 rights are missing in namespace home: list, get pods" in details[1].reason
+    assert "rbac a-release" in details[0].remedy
+    kinds = [item["kind"] for item in yaml.safe_load_all(details[0].data["rbac"])]
+    assert kinds.count("Role") == kinds.count("ClusterRole") == 1
+
+
+def test_namespaces_that_an_install_would_make_are_known(shared: Path) -> None:
+    options = InstallOptions(RELEASE, sources=SourceOptions(mirror=str(shared / "upstream")))
+    choice = choose(options)
+    first = choice.components[0]
+    wanted = wanted_objects(choice, [first], silent, Cancel())
+    decisions: dict[tuple[str, str, str, str], Decision]
+    for decision, expected in (("create", [first.namespace]), ("apply", [])):
+        decisions = {item.ref.identity: decision for item in wanted}  # type: ignore[misc]
+        part = Part(first, wanted, decisions, {})
+        target = Target(choice.catalog, choice.release, [first], parts=[part])
+        assert new_namespaces(target) == expected
+
+
+@pytest.mark.cluster
+def test_an_administrator_lacks_nothing(look: Any, sandbox: SandboxInfo) -> None:
+    found = look(sandbox, only=("rights",))
+    assert {f.verdict for f in found.values()} <= {"ok", "note"}, found
+
+
+@pytest.mark.cluster
+def test_an_account_without_rights_is_told_what_to_ask_for(
+    look: Any, sandbox: SandboxInfo, tmp_path: Path
+) -> None:
+    admin = Cluster.connect(kubeconfig=str(sandbox.kubeconfig))
+    mine = account(admin, sandbox, "nobody", tmp_path)
+    reader = {"apiGroup": ROLES, "kind": "ClusterRole", "name": "reads-all"}
+    who = {"kind": "ServiceAccount", "namespace": "default", "name": "nobody"}
+    role = {
+        "apiVersion": f"{ROLES}/v1",
+        "kind": "ClusterRole",
+        "metadata": {"name": "reads-all"},
+        "rules": [rule(["*"], ["*"], ["get", "list"])],
+    }
+    binding = {
+        "apiVersion": f"{ROLES}/v1",
+        "kind": "ClusterRoleBinding",
+        "metadata": {"name": "reads-all"},
+        "roleRef": reader,
+        "subjects": [who],
+    }
+    made = [role, binding]
+    give(admin, made)
+    as_account = Cluster.connect(kubeconfig=str(mine))
+    until(lambda: _reads(as_account))
+    try:
+        found = look(sandbox, only=("rights",), kubeconfig=mine)
+        objects, escalation = found["rights-objects"], found["rights-escalation"]
+        assert objects.verdict == escalation.verdict == "failed"
+        assert any("namespaces" in d.reason for d in objects.details)
+        assert any("ClusterRole istiod-istio-system" in d.reason for d in escalation.details)
+        asked = list(yaml.safe_load_all(objects.details[0].data["rbac"]))
+        for item in asked:
+            if "subjects" in item:
+                item["subjects"] = [who]
+        made += asked
+        give(admin, asked)
+        until(
+            lambda: (
+                look(sandbox, only=("rights",), kubeconfig=mine)["rights-objects"].verdict
+                in ("ok", "note")
+            )
+        )
+    finally:
+        for item in reversed(made):
+            metadata = item["metadata"]
+            admin.delete(Ref(item["apiVersion"], item["kind"], metadata.get("namespace", ""),
+                             metadata["name"]))  # fmt: skip
+
+
+def _reads(cluster: Cluster) -> bool:
+    try:
+        cluster.list("v1", "Node")
+    except ApiError:
+        return False
+    return True
