@@ -188,11 +188,15 @@ def _named(manifests: _Manifests) -> Iterator[Problem]:
         if (knob.kind, knob.object) not in there:
             found = f"{knob.kind} {knob.object}"
             yield Problem(file, f"knobs[{index}]", found, "an object of the sources")
-    webhooks = {w["name"] for obj in manifests.applied for w in facts.webhooks_of(obj)}
+    served = facts.served_versions(manifests.applied)
     for index, probe in enumerate(component.webhook_probes):
-        for name in sorted(set(probe.webhooks) - webhooks):
-            path = f"webhook_probes[{index}].webhooks"
-            yield Problem(file, path, name, "a webhook of the sources")
+        path, versions = f"webhook_probes[{index}]", served.get((probe.group, probe.kind))
+        if versions is None:
+            found = f"{probe.kind} of {probe.group}"
+            yield Problem(file, path, found, "a kind that a CRD of the sources defines")
+            continue
+        for version in sorted(set(probe.versions) - versions):
+            yield Problem(file, f"{path}.versions", version, f"of {', '.join(sorted(versions))}")
 
 
 def _changes(

@@ -87,6 +87,18 @@ def defined_kinds(objects: Iterable[Mapping[str, Any]]) -> set[tuple[str, str]]:
     }
 
 
+def served_versions(objects: Iterable[Mapping[str, Any]]) -> dict[tuple[str, str], set[str]]:
+    """Names of the versions at which the CRDs among the objects serve each (group, kind)."""
+    found: dict[tuple[str, str], set[str]] = {}
+    for obj in objects:
+        if obj["kind"] == "CustomResourceDefinition":
+            spec = obj["spec"]
+            versions = spec.get("versions") or [{"name": spec["version"], "served": True}]
+            names = {item["name"] for item in versions if item.get("served")}
+            found.setdefault((spec["group"], spec["names"]["kind"]), set()).update(names)
+    return found
+
+
 def last_kubernetes(objects: Iterable[Mapping[str, Any]]) -> tuple[str, list[str]]:
     """The last Kubernetes minor that serves every object ("" when unbounded), and why."""
     limits = _limits(objects, GONE)

@@ -107,22 +107,33 @@ class StageRule(ObjectMatch):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WebhookProbe:
-    """A create that proves webhooks and is never stored.
+    """Specs of one kind that show whether the webhooks called for it answer.
 
-    Needed where a server-side dry-run does not do: a webhook whose sideEffects are unset or
-    Unknown refuses it before being called.
+    What is sent, and how it is kept from being stored, is decided on the live cluster from the
+    webhooks' rules; a kind without a probe is asked about with the smallest object that its
+    schema allows.
 
-    webhooks: names of the webhooks that the request passes, in order.
-    object: the body to POST; namespace: where, because selectors may leave out a component's own.
-    answer: part of the message that proves the webhooks were heard; any other refusal that is not
-        "failed calling webhook" does so too.
+    group, kind: of a CRD among the component's sources. versions: those the specs are of; empty
+        for all.
+    denied: a spec that its validating (or mutating) webhook denies, which proves more than one
+        that passes: the webhook itself has answered.
+    passing: a spec that passes validation; conversion is only reached by such.
+    reason: why `denied` is denied. origin: where the fact comes from.
     """
 
-    webhooks: tuple[str, ...]
-    object: Mapping[str, Any]
-    namespace: str
-    answer: str
+    group: str
+    kind: str
+    versions: tuple[str, ...] = ()
+    denied: Mapping[str, Any] | None = None
+    passing: Mapping[str, Any] | None = None
     reason: str = ""
+    origin: str = ""
+
+    def covers(self, group: str, kind: str, version: str) -> bool:
+        """Whether the specs are of this kind at this version."""
+        return (group, kind) == (self.group, self.kind) and (
+            not self.versions or version in self.versions
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -20,6 +20,7 @@ from installer.catalog.model import (
     Range,
     Release,
     Source,
+    WebhookProbe,
     split_path,
 )
 from installer.catalog.structure import nearest
@@ -157,6 +158,7 @@ def _changes(file: str, component: Component, files: set[str]) -> Iterator[Probl
     since = [change.since for change in component.changes]
     yield from _twice(file, "changes", since, "version")
     yield from _runtime_apis(file, component)
+    yield from _webhook_probes(file, component)
     for index, version in enumerate(since):
         yield from _version(file, f"changes[{index}].since", version)
         if f"components/{component.name}/{version}.yaml" not in files:
@@ -244,6 +246,27 @@ def _runtime_apis(file: str, component: Component) -> Iterator[Problem]:
             yield Problem(file, f"{path}.api_version", found, "one such as autoscaling/v2")
         if not api.reason.strip():
             yield Problem(file, f"{path}.reason", "empty", "what it is used for")
+
+
+def _webhook_probes(file: str, component: Component) -> Iterator[Problem]:
+    """Each says something, about a kind of its own at versions of its own."""
+    seen: list[WebhookProbe] = []
+    for index, probe in enumerate(component.webhook_probes):
+        path, kind = f"webhook_probes[{index}]", f"{probe.kind} of {probe.group or 'the core'}"
+        if "." not in probe.group or not probe.kind:
+            yield Problem(file, path, kind, "the group and the kind of a CRD")
+        if probe.denied is None and probe.passing is None:
+            yield Problem(file, path, "no spec", "denied, passing, or both")
+        if probe.denied is not None and not probe.reason.strip():
+            yield Problem(file, f"{path}.reason", "missing", "why the spec under denied is denied")
+        yield from _twice(file, f"{path}.versions", probe.versions, "version")
+        for other in seen:
+            shared = not probe.versions or not other.versions
+            shared = shared or bool(set(probe.versions) & set(other.versions))
+            if (other.group, other.kind) == (probe.group, probe.kind) and shared:
+                yield Problem(file, path, f"{kind} again", "each kind and version once")
+                break
+        seen.append(probe)
 
 
 def _circle(needs: Mapping[str, Iterable[str]]) -> list[str]:

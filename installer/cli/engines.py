@@ -10,11 +10,13 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from installer.cli.interrupts import Interrupts
 from installer.cli.parser import split
 from installer.cli.planned_install import promise
 from installer.cli.session import Session, plain, reading
 from installer.cli.terminal import Terminal
 from installer.cli.wording import object_name
+from installer.core.cancel import Cancel
 from installer.core.errors import ExitCode, InstallerError, Problem, UsageError
 from installer.core.events import Event
 
@@ -44,13 +46,17 @@ def status(args: Namespace) -> int:
     from installer.cluster.client import Cluster
     from installer.operations.status import status as read_status
 
-    cluster = Cluster.connect(kubeconfig=args.kubeconfig, context=args.context, emit=plain(args))
-    report = read_status(cluster).to_dict()
-    if args.drift:
-        from installer.operations.drift_report import drift
+    cancel = Cancel()
+    with Interrupts(cancel):
+        cluster = Cluster.connect(
+            kubeconfig=args.kubeconfig, context=args.context, cancel=cancel, emit=plain(args)
+        )
+        report = read_status(cluster).to_dict()
+        if args.drift:
+            from installer.operations.drift_report import drift
 
-        found = drift(cluster, _as_installed(args), reading(args), cluster.cancel)
-        report["drift_report"] = found.to_dict()
+            found = drift(cluster, _as_installed(args), reading(args), cancel)
+            report["drift_report"] = found.to_dict()
     sys.stdout.write(render(report, args))
     if args.drift and args.output == "text":
         from installer.cli import drift_view

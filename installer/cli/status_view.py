@@ -8,6 +8,7 @@ from argparse import Namespace
 from collections.abc import Mapping
 from typing import Any
 
+from installer.cli.parser import PROGRAM
 from installer.cli.terminal import Terminal, plural, table
 
 
@@ -40,12 +41,17 @@ def lines(report: Mapping[str, Any], terminal: Terminal) -> list[str]:
     head = [
         ["cluster", where],
         ["release", f"{report['release']}, {_verdict(report, terminal)}"],
-        ["last run", _run(report.get("last_run"))],
+        ["last run", _run(report.get("last_run"), report.get("running", ""))],
         ["drift", _drift(int(report.get("drift", 0)), terminal)],
     ]
     if report.get("external"):
         head.append(["external", ", ".join(report["external"])])
-    return [*table(head, indent=0), "", *_components(report["components"], terminal)]
+    if report.get("lost"):
+        names = ", ".join(report["lost"])
+        again = f"`{PROGRAM} install {report['release']}` writes it again"
+        head.append(["lost", terminal.paint(f"the ledger's record of {names}; {again}", "red")])
+    running = bool(report.get("running"))
+    return [*table(head, indent=0), "", *_components(report["components"], terminal, running)]
 
 
 def _verdict(report: Mapping[str, Any], terminal: Terminal) -> str:
@@ -56,11 +62,11 @@ def _verdict(report: Mapping[str, Any], terminal: Terminal) -> str:
     return terminal.paint(f"{report.get('state') or 'not'} (not finished)", "yellow")
 
 
-def _run(run: Mapping[str, Any] | None) -> str:
+def _run(run: Mapping[str, Any] | None, running: str) -> str:
     if not run:
         return "none"
-    outcome = run.get("outcome") or "still running, or killed"
-    said = f"{run.get('command')} {outcome}"
+    unfinished = "is running" if running else "was killed or cut off"
+    said = f"{run.get('command')} {run.get('outcome') or unfinished}"
     when = f"begun {run.get('started')}"
     if run.get("finished"):
         when = f"ended {run['finished']}"
@@ -74,7 +80,9 @@ def _drift(count: int, terminal: Terminal) -> str:
     return terminal.paint(f"{plural(count, 'object')} not as installed", "yellow")
 
 
-def _components(components: list[Mapping[str, Any]], terminal: Terminal) -> list[str]:
+def _components(
+    components: list[Mapping[str, Any]], terminal: Terminal, running: bool
+) -> list[str]:
     rows = [["component", "version", "ready", "drift"]]
     for entry in components:
         ready = f"{entry['ready']}/{entry['total']}"
@@ -84,7 +92,11 @@ def _components(components: list[Mapping[str, Any]], terminal: Terminal) -> list
     for entry, line in zip(components, body, strict=True):
         well = entry["ready"] == entry["total"]
         name, style = ("ok", "green") if well else ("failed", "red")
+        if running and not well:
+            name, style = "idle", "yellow"  # it is being worked on: what is missing is no problem
         result.append(f"{terminal.paint(terminal.icon(name), style)} {line}")
+        if running:
+            continue
         for problem in entry.get("problems", ()):
             why = ": ".join(part for part in (problem["reason"], problem["message"]) if part)
             result.append(f"    {problem['object']}: {why}")

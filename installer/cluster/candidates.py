@@ -13,12 +13,10 @@ from installer.cluster.errors import ApiError
 from installer.cluster.probes import (
     Phase,
     Probe,
+    Specs,
     allows_dry_run,
     create,
-    denies,
-    is_known,
     read_one,
-    spec_for,
     touch,
 )
 from installer.cluster.registrations import Backend, labels_matching, matches
@@ -52,7 +50,8 @@ class Target:
 class Bodies:
     """Objects to send, by kind. Definitions are large: read one at a time, and not kept."""
 
-    def __init__(self, cluster: Cluster) -> None:
+    def __init__(self, cluster: Cluster, specs: Specs) -> None:
+        self.specs = specs
         self._cluster = cluster
         self._lock = threading.Lock()
         self._made: dict[tuple[str, str, bool], Object | None] = {}
@@ -68,7 +67,7 @@ class Bodies:
 
     def _make(self, resource: Resource, denied: bool) -> Object | None:
         group, _, version = resource.api_version.rpartition("/")
-        spec = spec_for(group, resource.kind, version, denied=denied)
+        spec = self.specs.of(group, resource.kind, version, denied=denied)
         if not group:
             if resource.kind == "Pod":
                 spec = {"automountServiceAccountToken": False, **(spec or {})}
@@ -155,7 +154,8 @@ class Candidates:
             if not self._dry_run_refused():
                 return
         group, _, version = resource.api_version.rpartition("/")
-        if self._target.phase == "mutating" and not denies(group, resource.kind, version):
+        denied = self._bodies.specs.denies(group, resource.kind, version)
+        if self._target.phase == "mutating" and not denied:
             yield create(path, body, dry_run=False, invalid_name=True)
         yield create(path, body, dry_run=False)
 
@@ -191,7 +191,7 @@ class Candidates:
         return sorted(
             found.values(),
             key=lambda pair: (
-                not is_known(pair[0].api_version.rpartition("/")[0], pair[0].kind),
+                not self._bodies.specs.knows(pair[0].api_version.rpartition("/")[0], pair[0].kind),
                 pair[0].api_version,
                 pair[0].plural,
             ),

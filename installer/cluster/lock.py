@@ -33,6 +33,7 @@ LEASE = Ref("coordination.k8s.io/v1", "Lease", NAMESPACE, "lock")
 DURATION = 15
 """Seconds without a renewal after which a holder is taken for dead."""
 RENEW_EVERY = 3.0
+_LOOKS = round(2 * RENEW_EVERY) + 1
 _HOLDER = "kserve-installer/holder"
 
 
@@ -63,6 +64,11 @@ class Holder:
         if self.host != socket.gethostname() or not self.boot:
             return False
         return self.boot == _boot() and _started(self.pid) != self.started
+
+    def is_alive_here(self) -> bool:
+        """True when it is a process that this one can see."""
+        here = self.host == socket.gethostname() and self.boot and self.boot == _boot()
+        return bool(here) and _started(self.pid) == self.started
 
     def __str__(self) -> str:
         return f"{self.user}@{self.host} (process {self.pid}, {self.command})"
@@ -161,6 +167,30 @@ class Lock:
                 remedy="wait for the other run to end, then run the same command again",
             )
         self._lease = found
+
+
+def held_by(cluster: Cluster) -> str:
+    """Who holds the lock, in words; empty when nobody does, or who did is gone. Reads only.
+
+    A process of this machine is looked at; one elsewhere shows that it lives by a renewal, which
+    is waited for, for a little longer than two of them take.
+    """
+    lease = cluster.get(LEASE)
+    if lease is None:
+        return ""
+    holder = _holder_of(lease)
+    if holder is not None and holder.is_dead_here():
+        return ""
+    if holder is not None and holder.is_alive_here():
+        return str(holder)
+    for _ in range(_LOOKS):
+        cluster.cancel.sleep(1.0)
+        found = cluster.get(LEASE)
+        if found is None:
+            return ""
+        if found["metadata"]["resourceVersion"] != lease["metadata"]["resourceVersion"]:
+            return _describe(found)
+    return ""
 
 
 @contextlib.contextmanager

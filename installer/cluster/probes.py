@@ -12,14 +12,18 @@ No probe can leave anything behind. A dry run stores nothing by definition. A we
 Order on the API server, tried on the same versions: mutating webhooks, validation of the object
 (schema, name), validating webhooks, quota, conversion to the stored version. So a refusal by
 validation proves mutating webhooks and says nothing of validating ones.
+
+Which spec a webhook denies, or lets pass, is knowledge of its component: the catalog has it
+(`Component.webhook_probes`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from installer.catalog.model import WebhookProbe
 from installer.cluster.errors import Failure
 from installer.core.objects import Object, canonical
 
@@ -124,64 +128,29 @@ def allows_dry_run(entry: Mapping[str, Any]) -> bool:
     return entry.get("sideEffects") in ("None", "NoneOnDryRun")
 
 
-# Objects by group, kind and version (empty for any): specs that the webhook is known to deny,
-# which proves more than an object that passes. Recorded with KFServing 0.5.1 and Istio 1.6.2.
-_NO_FRAMEWORK: Object = {"predictor": {}}
-_BAD_MODEL: Object = {
-    "inferenceService": NAME,
-    "model": {"framework": "sklearn", "storageUri": "ftp://probe/probe", "memory": "1Gi"},
-}
-_NO_HOSTS: Object = {
-    "servers": [{"port": {"number": 80, "name": "http", "protocol": "HTTP"}, "hosts": []}]
-}
-_DENIED: dict[tuple[str, str, str], Object] = {
-    ("serving.kubeflow.org", "InferenceService", "v1alpha2"): {"default": _NO_FRAMEWORK},
-    ("serving.kubeflow.org", "InferenceService", "v1beta1"): _NO_FRAMEWORK,
-    ("serving.kserve.io", "InferenceService", "v1beta1"): _NO_FRAMEWORK,
-    ("serving.kubeflow.org", "TrainedModel", ""): _BAD_MODEL,
-    ("serving.kserve.io", "TrainedModel", ""): _BAD_MODEL,
-    ("networking.istio.io", "Gateway", ""): _NO_HOSTS,
-    ("serving.knative.dev", "Service", ""): {"template": {"spec": {"containers": [{}]}}},
-}
-
-# Specs that pass validation, for what must get through it to be proven: conversion.
-_CONTAINERS: Object = {"containers": [{"image": "example.com/probe/probe"}]}
-_ISSUER: Object = {"selfSigned": {}}
-_PASSING: dict[tuple[str, str, str], Object] = {
-    ("serving.knative.dev", "Service", ""): {"template": {"spec": _CONTAINERS}},
-    ("serving.knative.dev", "Configuration", ""): {"template": {"spec": _CONTAINERS}},
-    ("serving.knative.dev", "Revision", ""): _CONTAINERS,
-    ("serving.knative.dev", "Route", ""): {
-        "traffic": [{"configurationName": NAME, "percent": 100, "latestRevision": True}]
-    },
-    ("cert-manager.io", "Issuer", ""): _ISSUER,
-    ("cert-manager.io", "ClusterIssuer", ""): _ISSUER,
-    ("cert-manager.io", "Certificate", ""): {
-        "secretName": NAME,
-        "dnsNames": ["probe.example.com"],
-        "issuerRef": {"name": NAME},
-    },
-}
-
 _POD: Object = {"containers": [{"name": "probe", "image": "example.com/probe/probe"}]}
 
 
-def spec_for(group: str, kind: str, version: str, *, denied: bool) -> Object | None:
-    """A known spec of a kind: one that is denied where asked for and known, else one that
-    passes; None when neither is known."""
-    for table in (_DENIED, _PASSING) if denied else (_PASSING,):
-        for key in ((group, kind, version), (group, kind, "")):
-            if key in table:
-                return table[key]
-    return _POD if (group, kind) == ("", "Pod") else None
+@dataclass(frozen=True, slots=True)
+class Specs:
+    """Specs to ask webhooks with: those that the catalog knows of a component's kinds."""
 
+    known: Sequence[WebhookProbe] = ()
 
-def denies(group: str, kind: str, version: str) -> bool:
-    """Whether a spec of this kind is known that its webhook denies."""
-    return any(key in _DENIED for key in ((group, kind, version), (group, kind, "")))
+    def of(self, group: str, kind: str, version: str, *, denied: bool) -> Object | None:
+        """A known spec of a kind: one that is denied where asked for and known, else one that
+        passes; None when neither is known."""
+        for probe in self.known:
+            if probe.covers(group, kind, version):
+                spec = probe.denied if denied and probe.denied is not None else probe.passing
+                return None if spec is None else dict(spec)
+        return _POD if (group, kind) == ("", "Pod") else None
 
+    def denies(self, group: str, kind: str, version: str) -> bool:
+        """Whether a spec of this kind is known that its webhook denies."""
+        return any(p.denied is not None and p.covers(group, kind, version) for p in self.known)
 
-def is_known(group: str, kind: str) -> bool:
-    """Whether `spec_for` knows the kind at some version: such kinds are probed first."""
-    known = {key[:2] for key in (*_DENIED, *_PASSING)}
-    return (group, kind) in known | {("", "Pod"), ("", "ConfigMap")}
+    def knows(self, group: str, kind: str) -> bool:
+        """Whether there is a spec of the kind at some version: such kinds are probed first."""
+        known = {(probe.group, probe.kind) for probe in self.known}
+        return (group, kind) in known | {("", "Pod"), ("", "ConfigMap")}

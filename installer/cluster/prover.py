@@ -15,7 +15,7 @@ from collections.abc import Callable
 from installer.cluster.candidates import Bodies, Candidates, Target
 from installer.cluster.client import Cluster
 from installer.cluster.errors import ApiError, Failure
-from installer.cluster.probes import Answer, Probe, judge
+from installer.cluster.probes import Answer, Probe, Specs, judge
 from installer.core.objects import Object
 
 IN_A_ROW = 3
@@ -32,8 +32,8 @@ _PARALLEL = 8
 class Senders:
     """Sends probes, each only once for all that want its answer, a few at a time."""
 
-    def __init__(self, cluster: Cluster, on_stored: Callable[[Object], None]) -> None:
-        self.bodies = Bodies(cluster)
+    def __init__(self, cluster: Cluster, specs: Specs, on_stored: Callable[[Object], None]) -> None:
+        self.bodies = Bodies(cluster, specs)
         self._cluster = cluster
         self._on_stored = on_stored
         self._guard = threading.Lock()
@@ -101,6 +101,7 @@ class Prover:
         self._report = report
         self._stopped = threading.Event()
         self._dry_run_refused = False
+        self._unheard: Answer | None = None
         self._candidates = Candidates(
             cluster, senders.bodies, target, lambda: self._dry_run_refused
         )
@@ -113,6 +114,16 @@ class Prover:
     def stopped(self) -> bool:
         """True once `stop` was called."""
         return self._stopped.is_set()
+
+    @property
+    def why(self) -> str:
+        """Why no request could tell, as a clause."""
+        if self._unheard is None:
+            return "nothing that its rules and selectors match can be sent here"
+        failure = self._unheard.failure
+        if failure is None:
+            return "no object is stored that would have to be converted"
+        return f"a request that should reach it ended before, or elsewhere: {failure.cause}"
 
     def run(self) -> None:
         """Report `answered`, or `unproven` when no request can tell, or `broken` with what made it
@@ -160,6 +171,7 @@ class Prover:
                 self._dry_run_refused = True
             blocked = blocked + 1 if proof == "blocked" and not _passing(failure) else 0
             if proof == "unproven" or blocked >= _BLOCKED_TRIES:
+                self._unheard = answer
                 return False
             self._report(self, "failing", failure)
             self._stopped.wait(pause * random.uniform(0.5, 1.0))  # not in step with what flaps

@@ -8,7 +8,7 @@ import threading
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any
 from urllib.parse import urlencode
@@ -102,9 +102,10 @@ class Answer:
     def date(self) -> datetime | None:
         """The time by the server's clock when it answered."""
         try:
-            return parsedate_to_datetime(self.sent)
+            found = parsedate_to_datetime(self.sent)
         except ValueError:
             return None
+        return found if found.tzinfo else found.replace(tzinfo=UTC)  # RFC 9110: always in UTC
 
 
 class _Counter:

@@ -6,7 +6,10 @@ conversion 4 s after that. A webhook answers when
 - its Service has ready endpoints, and
 - requests through it came back three times in a row with anything but "failed calling webhook"
   (`prover`, `probes`).
-Everything is read from the live webhook configurations and CRDs, for any component and version.
+Everything is read from the live webhook configurations and CRDs, for any component and version;
+what is known of a component's kinds comes from the catalog. A webhook that no request can prove
+(its selectors match nothing here) counts as answering with those of its Service that are proven.
+Where there is none, it is accepted after a while, with a warning.
 """
 
 from __future__ import annotations
@@ -18,20 +21,15 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from installer.catalog.model import WebhookProbe
 from installer.cluster.candidates import Target
 from installer.cluster.client import Cluster
 from installer.cluster.errors import ApiError, Failure
 from installer.cluster.feeds import Broken, Change, Feed, Reset, Topic
+from installer.cluster.probes import Specs
 from installer.cluster.prover import Prover, Senders
-from installer.cluster.registrations import (
-    Backend,
-    backend_of,
-    conversion_client,
-    entries,
-    has_ca,
-    served_versions,
-    stored_version,
-)
+from installer.cluster.registrations import Backend
+from installer.cluster.targets import essentials, same_server, targets
 from installer.cluster.verdicts import READY, Readiness, progressing
 from installer.cluster.wait import Pending, Progress, Report, belongs, ignore, topics_of
 from installer.core.cancel import Cancel
@@ -41,11 +39,10 @@ from installer.core.objects import Object, Ref, dig, ref_of
 
 _REGISTRATION = "admissionregistration.k8s.io/v1"
 _DEFINITION = "apiextensions.k8s.io/v1"
-_PHASES = {
-    "MutatingWebhookConfiguration": "mutating",
-    "ValidatingWebhookConfiguration": "validating",
-}
 _TICK = 0.1
+UNPROVABLE_SECONDS = 10.0
+"""How long a webhook that nothing speaks for is tried before it is accepted without proof."""
+_RETRY_SECONDS = 1.0
 Key = tuple[str, str, str]
 
 
@@ -56,16 +53,18 @@ def wait_answering(
     *,
     deadline: float,
     cancel: Cancel,
+    probes: Sequence[WebhookProbe] = (),
     progress: Progress = ignore,
     emit: Emit = silent,
 ) -> None:
     """Return when every webhook of these configurations, and every conversion webhook of these
-    CRDs, answers. deadline: seconds from now.
+    CRDs, answers. deadline: seconds from now. probes: what the catalog says they are asked with.
 
+    What no request can prove is told by an event `warning`, and accepted.
     Raises NotReady naming the first that does not, with the cause and remedy of its last failure;
     ApiError when the cluster cannot be read; what `cancel` carries, within a second.
     """
-    wait = _Answering(cluster, webhook_refs, crd_refs, progress, emit)
+    wait = _Answering(cluster, webhook_refs, crd_refs, Specs(tuple(probes)), progress, emit)
     try:
         wait.run(deadline, cancel)
     finally:
@@ -74,12 +73,20 @@ def wait_answering(
 
 @dataclass(slots=True)
 class _State:
-    """A target on its way. settled: no request can prove it by itself."""
+    """A target on its way.
+
+    settled: no request can prove it by itself, because of `why`; since: from when on
+    (time.monotonic()), tried: when that was found last. assumed: accepted without proof.
+    """
 
     target: Target
     filled: str
     done: bool = False
     settled: bool = False
+    why: str = ""
+    since: float = 0.0
+    tried: float = 0.0
+    assumed: bool = False
     prover: Prover | None = None
     last: Failure | None = None
 
@@ -98,6 +105,7 @@ class _Answering:
     cluster: Cluster
     webhook_refs: Sequence[Ref]
     crd_refs: Sequence[Ref]
+    specs: Specs
     progress: Progress
     emit: Emit
     _messages: queue.SimpleQueue[Any] = field(default_factory=queue.SimpleQueue)
@@ -114,9 +122,9 @@ class _Answering:
         self._missing |= {(ref.kind, ref.name) for ref in self.crd_refs}
         if not self._missing:
             return
-        self._senders = Senders(self.cluster, self._delete_stored)
+        self._senders = Senders(self.cluster, self.specs, self._delete_stored)
         for topic in self._topics():
-            self._follow(topic, _essentials)
+            self._follow(topic, essentials)
         report = Report(self.progress, 0)
         while True:
             cancel.check()
@@ -195,10 +203,10 @@ class _Answering:
             return
         place = (ref.kind, ref.name)
         self._missing.add(place) if fact is None else self._missing.discard(place)
-        targets = {} if fact is None else {t.key: (t, why) for t, why in _targets(ref, fact)}
-        for key in [k for k in self._states if k[:2] == place and k not in targets]:
+        found_now = {} if fact is None else {t.key: (t, why) for t, why in targets(ref, fact)}
+        for key in [k for k in self._states if k[:2] == place and k not in found_now]:
             self._halt(self._states.pop(key))
-        for key, (target, lacking) in targets.items():
+        for key, (target, lacking) in found_now.items():
             have = self._states.get(key)
             if have is None or have.target != target:
                 if have is not None:
@@ -220,10 +228,10 @@ class _Answering:
             if backend is not None and not self._has_endpoints(backend):
                 if state.prover is not None:
                     state.prover.stop()
-                    state.prover, state.settled = None, False
+                    state.prover, state.settled, state.since = None, False, 0.0
                 continue
             if state.settled:
-                state.done = self._vouched(state.target)
+                self._settle(state)
             elif state.prover is None:
                 self._start(state)
 
@@ -253,20 +261,42 @@ class _Answering:
         state.last = report.failure
         state.done = report.word == "answered"
         state.settled = report.word == "unproven"
+        if state.settled:
+            state.why, state.tried = report.prover.why, time.monotonic()
+            state.since = state.since or state.tried
+        else:
+            state.since = 0.0
 
-    def _vouched(self, target: Target) -> bool:
-        """Whether what serves a webhook is known to work although no request can show it for
-        this one: every other webhook of the same Service and port that can be proven has
-        answered, and is trusted with the same CA bundle."""
+    def _settle(self, state: _State) -> None:
+        """What no request can prove: others of its Service and port vouch for it, if they are
+        proven and trusted with the same CA bundle; or time does, and that is told."""
+        target = state.target
         others = [
-            state
-            for state in self._states.values()
-            if state.target.key != target.key and _same_server(state.target, target)
+            other
+            for other in self._states.values()
+            if other.target.key != target.key and same_server(other.target, target)
         ]
-        return all(
-            (state.done or state.settled) and state.target.backend == target.backend
-            for state in others
-        )
+        if not all(other.done or other.settled for other in others):
+            return  # they may still vouch for it
+        if any(other.done and not other.assumed for other in others):
+            state.done = all(other.target.backend == target.backend for other in others)
+        elif time.monotonic() - state.since >= UNPROVABLE_SECONDS:
+            state.done = state.assumed = True
+            self._tell_assumed(state)
+        elif time.monotonic() - state.tried >= _RETRY_SECONDS:
+            state.settled = False
+            self._start(state)
+
+    def _tell_assumed(self, state: _State) -> None:
+        backend = state.target.backend
+        where = f"Service {backend.namespace}/{backend.name}" if backend else "its URL"
+        fields = {
+            "message": f"whether {state.target.name} answers could not be proven, and it is taken "
+            f"to: {state.why}",
+            "object": str(state.target.ref),
+            "remedy": f"if objects of its kinds are refused later, look at {where}",
+        }
+        self.emit(Event("warning", fields))
 
     def _pending(self) -> list[Pending]:
         found = [
@@ -293,8 +323,8 @@ class _Answering:
                 f"{target.name}: Service {backend.namespace}/{backend.name} has no ready pod",
             )
         if state.settled:
-            text = "waiting for the other webhooks of its Service to answer with its CA bundle"
-            return progressing("Probing", f"{target.name}: {text}")
+            text = "or for another webhook of its Service with its CA bundle to answer"
+            return progressing("Probing", f"{target.name}: waiting for proof ({state.why}), {text}")
         if state.last is not None:
             return progressing("NotAnswering", f"{target.name}: {state.last.cause}")
         return progressing("Probing", f"{target.name}: waiting for its answer")
@@ -334,50 +364,6 @@ class _Answering:
 
 
 _ORDER = {"NotAnswering": 0, "NoEndpoints": 1, "NotFilled": 2, "Probing": 3, "NotFound": 4}
-
-
-def _essentials(obj: Object) -> Mapping[str, Any]:
-    """What targets are made of; CRDs are large, so only this is kept."""
-    if obj.get("kind") != "CustomResourceDefinition":
-        return {"webhooks": list(entries(obj))}
-    stored = stored_version(obj)
-    ever = dig(obj, "status", "storedVersions", default=[])
-    return {
-        "client": conversion_client(obj),
-        "group": dig(obj, "spec", "group"),
-        "kind": dig(obj, "spec", "names", "kind"),
-        "versions": served_versions(obj),
-        "converts": len(served_versions(obj)) > 1 or any(v != stored for v in ever),
-    }
-
-
-def _targets(ref: Ref, fact: Mapping[str, Any]) -> list[tuple[Target, str]]:
-    """The webhooks of a configuration or CRD, each with what it still lacks."""
-    if ref.kind == "CustomResourceDefinition":
-        client = fact["client"]
-        if client is None or not fact["converts"]:
-            return []
-        entry = {key: fact[key] for key in ("group", "kind", "versions")}
-        name = f"conversion of {fact['kind']}.{fact['group']}"
-        lacking = "" if has_ca(client) else "it has no CA bundle yet"
-        return [(Target(ref, name, "conversion", entry, backend_of(client)), lacking)]
-    targets = []
-    for entry in fact["webhooks"]:
-        client = entry.get("clientConfig") or {}
-        missing = [] if has_ca(client) else ["CA bundle"]
-        missing += [] if entry.get("rules") else ["rules"]
-        lacking = f"it has no {' and no '.join(missing)} yet" if missing else ""
-        phase = _PHASES[ref.kind]
-        target = Target(ref, str(entry.get("name")), phase, entry, backend_of(client))  # type: ignore[arg-type]
-        targets.append((target, lacking))
-    return targets
-
-
-def _same_server(one: Target, other: Target) -> bool:
-    a, b = one.backend, other.backend
-    if a is None or b is None:
-        return False
-    return (a.namespace, a.name, a.port) == (b.namespace, b.name, b.port)
 
 
 def _has_addresses(endpoints: Object) -> bool:

@@ -70,6 +70,7 @@ class Engine:
             if item.ref.kind == "CustomResourceDefinition"
         }
         self._records: dict[str, ComponentRecord] = {}
+        self._written: dict[str, ComponentRecord] = {}
         self._now: dict[str, dict[Ref, Object]] = {}
         self._started: dict[str, float] = {}
         self.tally = Tally()
@@ -114,8 +115,11 @@ class Engine:
         name, version = part.component.name, part.component.version
         self._started[name] = time.monotonic()
         self._emit(Event("component_started", {"component": name, "version": version}))
-        self._records[name] = self._recorded(part)
-        ledgers.write_component(self._cluster, self._records[name])
+        known = self._prepared.ledger.components.get(name)
+        self._records[name] = self._recorded(part, known)
+        if known is not None:
+            self._written[name] = known
+        self._write(self._cluster, name)
         self._stages(part, _INDEPENDENT)
 
     def _finish(self, part: PlannedComponent) -> None:
@@ -134,10 +138,8 @@ class Engine:
             if items:
                 self._stage(part, stage, items)
 
-    def _recorded(self, part: PlannedComponent) -> ComponentRecord:
+    def _recorded(self, part: PlannedComponent, known: ComponentRecord | None) -> ComponentRecord:
         """The record before the work: every reference of the component is in it."""
-        name = part.component.name
-        known = self._prepared.ledger.components.get(name)
         entries = dict(known.entries) if known else {}
         for item in part.wanted:
             old = entries.get(item.ref.identity)
@@ -145,7 +147,13 @@ class Engine:
             entries[item.ref.identity] = Entry(
                 item.ref, old.sent if old else "", old.seen if old else "", created
             )
-        return ComponentRecord(name, part.component.version, "installing", {}, entries)
+        work = ComponentRecord(
+            part.component.name, part.component.version, "installing", {}, entries
+        )
+        if known is not None and not part.changes:
+            settled = replace(work, state="installed", stages=known.stages)
+            return known if settled == known else work
+        return work
 
     def _stage(self, part: PlannedComponent, stage: str, items: Sequence[Wanted]) -> None:
         name = part.component.name
@@ -166,10 +174,11 @@ class Engine:
         self._records[name] = self._records[name].with_entries(settled)
         applied = time.monotonic()
         if self._prepared.options.wait:
-            gate = Gate(name, stage, items, part.wanted, now)
+            gate = Gate(name, stage, items, part.wanted, now, part.component.webhook_probes)
             await_gate(self._cluster, gate, self._emit, self._cancel)
         self._records[name] = self._records[name].with_stage(stage, "done")
-        self._settle(name)
+        if any(part.decisions[item.ref.identity] != "unchanged" for item in items):
+            self._settle(name)
         waited = time.monotonic()
         self.tally.stage(name, stage, applied - begun, waited - applied)
         self._emit(stage_finished(name, stage, applied - begun, waited - applied))
@@ -226,7 +235,16 @@ class Engine:
 
     def _settle(self, name: str) -> None:
         """Write a component's record even when the run is being cancelled."""
-        ledgers.write_component(self._cluster.uncancelled(), self._records[name])
+        self._write(self._cluster.uncancelled(), name)
+
+    def _write(self, cluster: Cluster, name: str) -> None:
+        """Write a component's record unless it says what is there: nobody else writes it while
+        the lock is ours."""
+        record = self._records[name]
+        if self._written.get(name) != record:
+            self._written.pop(name, None)
+            ledgers.write_component(cluster, record)
+            self._written[name] = record
 
 
 def _seen(item: Wanted, result: Applied) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from installer.catalog.model import WebhookProbe
 from installer.cluster.client import Cluster
 from installer.cluster.definitions import wait_established
 from installer.cluster.readiness import readiness
@@ -24,6 +25,7 @@ class Gate:
     """A stage that was just applied, with the whole component around it.
 
     now: objects as the server last showed them; what was ready there is not awaited.
+    probes: what the catalog says its webhooks are asked with.
     """
 
     component: str
@@ -31,6 +33,7 @@ class Gate:
     items: Sequence[Wanted]
     component_items: Sequence[Wanted]
     now: Mapping[Ref, Object]
+    probes: Sequence[WebhookProbe] = ()
 
     def refs(self, *stages: str) -> list[Ref]:
         """References of the component's objects in these stages."""
@@ -67,6 +70,7 @@ def await_gate(cluster: Cluster, gate: Gate, emit: Emit, cancel: Cancel) -> None
             cluster,
             gate.refs("webhooks"),
             definitions,
+            probes=gate.probes,
             deadline=cancel.left(),
             cancel=cancel,
             progress=progress,

@@ -128,6 +128,7 @@ def _opened(prepared: Prepared, run: Run) -> Ledger:
         state="installing",
         settings=prepared.options.settings.digest(),
         external=tuple(component.name for component in prepared.external),
+        names=tuple(part.component.name for part in prepared.planned),
         runs=(*prepared.ledger.runs, run),
     )
 

@@ -22,7 +22,7 @@ from installer.core.cancel import Cancel
 from installer.core.errors import ChecksFailed, InvalidInput, Problem, UsageError
 from installer.core.events import Emit, Event
 from installer.core.objects import Object, Ref
-from installer.operations.live import METADATA_KINDS, read_live
+from installer.operations.live import METADATA_KINDS, Blind, read_live
 from installer.plan.drift import Decision, decide
 from installer.plan.settings import Settings, invalid
 from installer.plan.wanted import Wanted, wanted_of
@@ -101,6 +101,7 @@ class Prepared:
         """True when the ledger already says that exactly this is installed."""
         return (
             self.ledger.state == "installed"
+            and not self.ledger.lost
             and self.ledger.release == self.release.name
             and self.ledger.settings == self.options.settings.digest()
         )
@@ -168,7 +169,12 @@ def prepare(cluster: Cluster, choice: Choice, emit: Emit, cancel: Cancel) -> Pre
 
 
 def planned_of(
-    cluster: Cluster, choice: Choice, ledger: Ledger, emit: Emit, cancel: Cancel
+    cluster: Cluster,
+    choice: Choice,
+    ledger: Ledger,
+    emit: Emit,
+    cancel: Cancel,
+    blind: Blind | None = None,
 ) -> tuple[list[PlannedComponent], list[Component]]:
     """What each component of ours comes to here, and the components that are external.
 
@@ -184,7 +190,7 @@ def planned_of(
     with ThreadPoolExecutor(_PARALLEL) as pool:
         manifests = list(pool.map(read, ours))
     cancel.check()
-    return plan_components(cluster, ours, manifests, settings, ledger), external
+    return plan_components(cluster, ours, manifests, settings, ledger, blind), external
 
 
 def check_installed(ledger: Ledger, release: Release) -> None:
@@ -210,9 +216,37 @@ def plan_components(
     manifests: Sequence[Sequence[Object]],
     settings: Settings,
     ledger: Ledger,
+    blind: Blind | None = None,
 ) -> list[PlannedComponent]:
-    """Wanted objects and decisions, component by component. Raises InvalidInput on settings."""
+    """Wanted objects and decisions, component by component. Raises InvalidInput on settings.
+
+    blind: as of `read_live`; an object that cannot be seen counts as one to be written.
+    """
     scope = _Scope(cluster, [obj for objects in manifests for obj in objects])
+    parts = _wanted_parts(components, manifests, scope, settings)
+    refs = [item.ref for _, wanted in parts for item in wanted]
+    live = read_live(cluster, refs, metadata_only=METADATA_KINDS, blind=blind)
+    owners = ledger.owners()
+
+    def decision(item: Wanted) -> Decision:
+        found, entry = live.get(item.ref.identity), owners.get(item.ref.identity)
+        return decide(item.digest, found, entry, item.create_only)
+
+    return [
+        PlannedComponent(
+            component, wanted, {item.ref.identity: decision(item) for item in wanted}, live
+        )
+        for component, wanted in parts
+    ]
+
+
+def _wanted_parts(
+    components: Sequence[Component],
+    manifests: Sequence[Sequence[Object]],
+    scope: _Scope,
+    settings: Settings,
+) -> list[tuple[Component, list[Wanted]]]:
+    """Each object once, with the first component that brings it; all problems of the settings."""
     taken: set[tuple[str, str, str, str]] = set()
     parts: list[tuple[Component, list[Wanted]]] = []
     matched: set[int] = set()
@@ -229,26 +263,7 @@ def plan_components(
     problems += settings.unmatched(matched)
     if problems:
         raise invalid(problems)
-    refs = [item.ref for _, wanted in parts for item in wanted]
-    live = read_live(cluster, refs, metadata_only=METADATA_KINDS)
-    owners = ledger.owners()
-    return [
-        PlannedComponent(
-            component,
-            wanted,
-            {
-                item.ref.identity: decide(
-                    item.digest,
-                    live.get(item.ref.identity),
-                    owners.get(item.ref.identity),
-                    item.create_only,
-                )
-                for item in wanted
-            },
-            live,
-        )
-        for component, wanted in parts
-    ]
+    return parts
 
 
 def prunable(

@@ -10,6 +10,7 @@ from typing import Any
 from installer.cluster import ledger as ledgers
 from installer.cluster.client import Cluster, Identity
 from installer.cluster.ledger import ComponentRecord, Ledger, Run
+from installer.cluster.lock import held_by
 from installer.cluster.readiness import readiness
 from installer.core.objects import Object
 from installer.operations.live import read_live
@@ -44,13 +45,18 @@ class ComponentStatus:
 
 @dataclass(frozen=True, slots=True)
 class StatusReport:
-    """The stack. state: as in the ledger, empty when nothing is installed by us."""
+    """The stack. state: as in the ledger, empty when nothing is installed by us.
+
+    lost: components whose record in the ledger is gone. running: who is at work on it now.
+    """
 
     identity: Identity
     release: str
     state: str
     external: tuple[str, ...]
     last_run: Run | None
+    lost: tuple[str, ...]
+    running: str
     components: tuple[ComponentStatus, ...]
 
     @property
@@ -61,9 +67,8 @@ class StatusReport:
     @property
     def healthy(self) -> bool:
         """True when everything recorded is there and ready."""
-        return self.state == "installed" and all(
-            component.ready == component.total for component in self.components
-        )
+        ready = all(component.ready == component.total for component in self.components)
+        return self.state == "installed" and not self.lost and ready
 
     def to_dict(self) -> dict[str, Any]:
         """The `-o json` form."""
@@ -77,6 +82,8 @@ class StatusReport:
             "healthy": self.healthy,
             "drift": self.drift,
             "external": list(self.external),
+            "lost": list(self.lost),
+            "running": self.running,
             "last_run": None if run is None else {s: getattr(run, s) for s in Run.__slots__},
             "components": [_component_to(component) for component in self.components],
         }
@@ -86,20 +93,33 @@ def status(cluster: Cluster) -> StatusReport:
     """Read the state of the stack; writes nothing."""
     identity = cluster.identity()
     ledger = ledgers.read(cluster)
+    running = held_by(cluster) if _is_open(ledger) else ""
+    if _is_open(ledger) and not running:
+        ledger = ledgers.read(cluster)  # it may have ended since, and given the lock back
     live = read_live(cluster, [entry.ref for entry in ledger.owners().values()])
-    return report(identity, ledger, live)
+    return report(identity, ledger, live, running)
+
+
+def _is_open(ledger: Ledger) -> bool:
+    """Whether the newest run has not noted its end."""
+    return ledger.last_run is not None and not ledger.last_run.outcome
 
 
 def report(
-    identity: Identity, ledger: Ledger, live: Mapping[tuple[str, str, str, str], Object]
+    identity: Identity,
+    ledger: Ledger,
+    live: Mapping[tuple[str, str, str, str], Object],
+    running: str = "",
 ) -> StatusReport:
-    """Judge the objects of a ledger as found in `live`. Pure."""
+    """Judge the objects of a ledger as found in `live`; running: who holds the lock. Pure."""
     return StatusReport(
         identity,
         ledger.release,
         ledger.state,
         ledger.external,
         ledger.last_run,
+        ledger.lost,
+        running,
         tuple(_component(record, live) for record in ledger.components.values()),
     )
 

@@ -30,6 +30,8 @@ from installer.operations.telling import object_event, stage_finished, stage_sta
 from installer.operations.users import UserObjects, user_objects
 
 _SHOWN = 10
+_LOOKS = 3
+"""How often what is there again after its deletion is deleted once more."""
 _WEBHOOKS = ("MutatingWebhookConfiguration", "ValidatingWebhookConfiguration")
 _CONTROLLERS = (
     "HorizontalPodAutoscaler",
@@ -87,6 +89,14 @@ def prepare_uninstall(
     """Decide an uninstall. Raises ChecksFailed while users' objects would be lost."""
     identity = cluster.identity()
     ledger = ledgers.read(cluster)
+    if ledger.lost:
+        raise ChecksFailed(
+            f"the ledger's record of {', '.join(ledger.lost)} is gone, so what belongs to it would "
+            "stay behind",
+            kind="ledger-lost",
+            object=f"Namespace {ledgers.NAMESPACE}",
+            remedy=f"`kserve-installer install {ledger.release}` writes it again; then uninstall",
+        )
     owned = [entry.ref for entry in ledger.owners().values()]
     live = read_live(cluster, owned)
     existing = [ref for ref in owned if ref.identity in live]
@@ -334,12 +344,20 @@ class _Removal:
             for ref in self._prepared.owned
             if ref.kind != "Namespace" or ref.identity in created
         ]
+        suspects = [ref for ref in suspects if ref.kind != "Namespace"]
         try:
+            for _ in range(_LOOKS):
+                found = read_live(self._cluster, suspects)
+                again = [ref for ref in suspects if ref.identity in found]
+                if not again:
+                    return []
+                # a controller was faster than the news of its object's deletion
+                self._group("again", again)
             found = read_live(self._cluster, suspects)
         except ApiError as error:
             return [Leftover(Ref("v1", "Namespace", "", "?"), f"could not look: {error.message}")]
         return [
-            Leftover(ref, "was to be deleted and still exists")
+            Leftover(ref, "was deleted and is there again")
             for ref in suspects
-            if ref.identity in found and ref.kind != "Namespace"
+            if ref.identity in found
         ]

@@ -159,7 +159,7 @@ def _halves(world: World) -> Iterator[Detail]:
     yield from halves(
         inventory(world),
         load_foreign(),
-        recorded=list(world.ledger.components),
+        recorded=sorted({*world.ledger.components, *world.ledger.lost}),
         wanted=[component.name for component in world.target.components],
         external=[component.name for component in world.target.external],
         adopt=world.target.adopt,

@@ -9,7 +9,7 @@ from installer.catalog.foreign import Project, load_foreign
 from installer.catalog.model import Component
 from installer.cluster.candidates import Bodies, Candidates, Target
 from installer.cluster.errors import ApiError
-from installer.cluster.probes import Answer, judge
+from installer.cluster.probes import Answer, Specs, judge
 from installer.cluster.registrations import backend_of, entries
 from installer.core.checks import Detail, failed, unknown
 from installer.core.objects import Object, ref_of
@@ -96,7 +96,8 @@ def _answers(world: World, project: Project, configuration: Object, entry: Any) 
 
 def _ping(world: World, target: Target) -> Answer | None:
     """The answer to one dry run; None where there is none that the webhook allows."""
-    candidates = Candidates(world.cluster, Bodies(world.cluster), target, lambda: False)
+    specs = Specs(tuple(p for c in world.target.external for p in c.webhook_probes))
+    candidates = Candidates(world.cluster, Bodies(world.cluster, specs), target, lambda: False)
     probe = next((probe for probe in candidates.probes() if not _writes(probe)), None)
     if probe is None:
         return None

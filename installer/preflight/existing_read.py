@@ -29,7 +29,9 @@ def settled(world: World) -> frozenset[tuple[str, str, str, str]]:
     def done(entry: Entry) -> bool:
         return bool(entry.seen) or entry.created
 
-    return frozenset(key for key, entry in world.ledger.owners().items() if done(entry))
+    # of a record that somebody deleted, only the names of the components are left
+    lost = {i.ref.identity for i in world.target.wanted if i.component in world.ledger.lost}
+    return frozenset(lost | {key for key, entry in world.ledger.owners().items() if done(entry)})
 
 
 def configurations(world: World) -> list[Object]:

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 
 import yaml
 
-from installer.core.checks import Detail, failed, note, warning
+from installer.core.checks import Detail, failed, note, unknown, warning
 from installer.preflight import rbac
 from installer.preflight.check import Check
 from installer.preflight.rights_held import Held, held, missing, not_held
@@ -19,6 +19,8 @@ _SOMEONE = rbac.subject("User", "NAME-OF-THE-USER")
 
 
 def _objects(world: World) -> Iterator[Detail]:
+    for kind, why in world.blind.items():
+        yield unknown(f"could not see which objects of {kind} exist, because {why}", object=kind)
     have = _held(world)
     if have.everything:
         yield note("you may do everything in this cluster")

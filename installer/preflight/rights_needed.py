@@ -14,7 +14,7 @@ from installer.catalog.facts import services_called, webhooks_of
 from installer.catalog.model import Component
 from installer.cluster import ledger as ledgers
 from installer.cluster.lock import LEASE
-from installer.cluster.probes import is_known
+from installer.cluster.probes import Specs
 from installer.cluster.registrations import matches
 from installer.core.objects import Object, Ref, dig
 from installer.plan.wanted import Wanted
@@ -121,7 +121,8 @@ def needed(
         rights.update(_object(item, kinds.resource(item.ref.group, item.ref.kind)))
     rights.update(_custom(kinds, delete=custom_resources))
     rights.update(_waiting(wanted))
-    rights.update(_probes(wanted, kinds))
+    specs = {component.name: Specs(component.webhook_probes) for component in components}
+    rights.update(_probes(wanted, kinds, specs))
     rights.update(_made(components, kinds))
     for component in external:
         rights.add(Right(component.namespace, "apps", "deployments", "list"))
@@ -215,7 +216,7 @@ def _made(components: Sequence[Component], kinds: _Kinds) -> Iterator[Right]:
             yield Right(rule.namespace, group, resource, "delete", name)
 
 
-def _probes(wanted: Sequence[Wanted], kinds: _Kinds) -> Iterator[Right]:
+def _probes(wanted: Sequence[Wanted], kinds: _Kinds, specs: Mapping[str, Specs]) -> Iterator[Right]:
     """Creates that prove webhooks and store nothing: dry runs, and ones that must be refused."""
     spaces: dict[str, Mapping[str, str]] = {_HOME: {}, "default": {}}
     for item in wanted:
@@ -226,7 +227,8 @@ def _probes(wanted: Sequence[Wanted], kinds: _Kinds) -> Iterator[Right]:
     for item in wanted:
         for webhook in webhooks_of(item.body):
             space = _first(webhook.get("namespaceSelector"), spaces)
-            for group, plural, namespaced in _probed(webhook, kinds, item.component):
+            known = specs.get(item.component, Specs())
+            for group, plural, namespaced in _probed(webhook, kinds, item.component, known):
                 if space is not None or not namespaced:
                     place = space or "" if namespaced else ""
                     yield Right(place, group, plural, "create")
@@ -247,7 +249,7 @@ def _first(selector: Any, spaces: Mapping[str, Mapping[str, str]]) -> str | None
 
 
 def _probed(
-    webhook: Mapping[str, Any], kinds: _Kinds, component: str
+    webhook: Mapping[str, Any], kinds: _Kinds, component: str, specs: Specs
 ) -> list[tuple[str, str, bool]]:
     """(group, resource, namespaced) of what a webhook may be asked with.
 
@@ -258,7 +260,7 @@ def _probed(
     own = [kind for kind in kinds.own.values() if not rules or _meant(kind, rules)]
     if not rules:
         own = kinds.component.get(component, [])
-    known = [kind for kind in own if is_known(kind.group, kind.kind)] or own
+    known = [kind for kind in own if specs.knows(kind.group, kind.kind)] or own
     found = [(kind.group, kind.plural, kind.namespaced) for kind in known]
     for kind in ("Pod", "ConfigMap"):
         if any("" in r["apiGroups"] and plural_of(kind) in r["resources"] for r in rules):

@@ -70,5 +70,10 @@ def _run(world: World, check: Check) -> Finding:
         where = f"{error.object}: " if error.object and error.object not in error.message else ""
         reason = f"could not look, because {where}{error.message}"
         details.append(unknown(reason, error.remedy, error.object))
+    except Exception as error:  # a mistake of ours in one check takes no other with it
+        mistake = f"internal error: {type(error).__name__}: {error}"
+        details.append(
+            unknown(f"could not look: {mistake}", "report this, and what is unusual here")
+        )
     seconds = time.monotonic() - begun
     return Finding(check.id, check.category, check.sentence, tuple(details), seconds)

@@ -66,10 +66,19 @@ class Target:
 class World:
     """One cluster during one preflight. Thread-safe; every read is made once and shared.
 
-    A read that failed raises the same ApiError for everybody who asks.
+    A read that failed raises the same ApiError for everybody who asks. blind: kinds whose objects
+    nobody could see when the install was decided, and why: decisions about them are guesses.
     """
 
-    def __init__(self, cluster: Cluster, identity: Identity, ledger: Ledger, target: Target):
+    def __init__(
+        self,
+        cluster: Cluster,
+        identity: Identity,
+        ledger: Ledger,
+        target: Target,
+        blind: Mapping[str, str] | None = None,
+    ):
+        self.blind = blind or {}
         self.cluster = cluster
         self.identity = identity
         self.ledger = ledger

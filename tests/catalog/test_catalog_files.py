@@ -256,6 +256,24 @@ def test_a_range_without_a_version_in_it_is_refused(catalog: SmallCatalog) -> No
     ]
 
 
+def test_webhook_probes_say_something_once_about_a_kind_of_a_crd(catalog: SmallCatalog) -> None:
+    kind = {"group": "serving.example.org", "kind": "Model"}
+    catalog.files[GATEWAY]["webhook_probes"] = [
+        {**kind, "versions": ["v1"], "denied": {}, "reason": "a Model needs a size"},
+        {**kind, "versions": ["v2"], "passing": {"size": 1}},
+        {**kind, "versions": ["v2", "v3"], "denied": {"size": 0}},
+        {**kind, "kind": "Other"},
+        {"group": "", "kind": "Pod", "passing": {}},
+    ]
+    where = f"{GATEWAY}: webhook_probes"
+    assert said(catalog) == [
+        f"{where}[2].reason: missing; expected why the spec under denied is denied",
+        f"{where}[2]: Model of serving.example.org again; expected each kind and version once",
+        f"{where}[3]: no spec; expected denied, passing, or both",
+        f"{where}[4]: Pod of the core; expected the group and the kind of a CRD",
+    ]
+
+
 def test_runtime_apis_have_a_version_and_a_reason(catalog: SmallCatalog) -> None:
     good = {"api_version": "autoscaling/v2", "kind": "HorizontalPodAutoscaler", "reason": "made"}
     bad = {"api_version": "autoscaling", "kind": "HorizontalPodAutoscaler", "reason": " "}

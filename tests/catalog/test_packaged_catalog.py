@@ -159,6 +159,8 @@ def test_a_false_claim_is_found_in_the_manifests(copy: Path, shared: Path) -> No
         {"kind": "Secret", "name": "no-such", "path": "data", "owner": "nobody", "reason": "none"}
     )
     data["config_maps"].append("config-nothing")
+    data["webhook_probes"][0]["versions"] = ["v1", "v9"]
+    data["webhook_probes"].append({"group": "serving.knative.dev", "kind": "No", "passing": {}})
     data["changes"][0]["removed"] = [{"kind": "Service", "name": "activator-service"}]
     knative.write_text(yaml.safe_dump(data))
     kfserving = copy / "components" / "kfserving" / "0.5.1.yaml"
@@ -170,6 +172,8 @@ def test_a_false_claim_is_found_in_the_manifests(copy: Path, shared: Path) -> No
         (file, "kubernetes.max"),
         (file, f"controller_owned[{len(data['controller_owned']) - 1}]"),
         (file, f"config_maps[{len(data['config_maps']) - 1}]"),
+        (file, "webhook_probes[0].versions"),
+        (file, f"webhook_probes[{len(data['webhook_probes']) - 1}]"),
         (file, "changes[0].removed[0]"),
         ("components/kfserving/0.5.1.yaml", "needs"),
     }

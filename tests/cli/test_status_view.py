@@ -82,9 +82,10 @@ def test_problems_stand_under_their_component_with_the_reason(report: dict[str, 
 def test_a_run_that_did_not_end_is_said_to_be_running_or_killed(report: dict[str, Any]) -> None:
     report["last_run"] |= {"finished": "", "outcome": "", "message": ""}
 
+    report["running"] = ""
     text = "\n".join(lines(report, Terminal(unicode=True)))
 
-    assert "last run  install still running, or killed, begun 2021-03-02T10:00:00Z" in text
+    assert "last run  install was killed or cut off, begun 2021-03-02T10:00:00Z" in text
 
 
 def test_an_empty_cluster_is_one_sentence() -> None:
@@ -96,3 +97,18 @@ def test_an_empty_cluster_is_one_sentence() -> None:
 def test_json_and_yaml_hold_the_same(report: dict[str, Any]) -> None:
     assert json.loads(document(report, "json")) == report
     assert yaml.safe_load(document(report, "yaml")) == report
+
+
+def test_while_a_run_is_at_work_nothing_is_a_problem_yet(report: dict[str, Any]) -> None:
+    report["last_run"] |= {"finished": "", "outcome": "", "message": ""}
+    report["running"] = "ann@laptop (process 7, install)"
+    text = "\n".join(lines(report, Terminal(unicode=True)))
+    assert "last run  install is running, begun 2021-03-02T10:00:00Z" in text
+    assert "ImagePullBackOff" not in text
+    assert "✘" not in text
+
+
+def test_a_record_that_somebody_deleted_is_told_with_the_way_back(report: dict[str, Any]) -> None:
+    report["lost"] = ["istio"]
+    text = "\n".join(lines(report, Terminal()))
+    assert "the ledger's record of istio; `kserve-installer install kfserving-0.5.1`" in text

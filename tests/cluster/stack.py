@@ -9,6 +9,8 @@ from pathlib import Path
 
 import yaml
 
+from installer.catalog.load import load
+from installer.catalog.model import WebhookProbe
 from installer.cluster.client import Cluster
 from installer.cluster.wait import wait_ready
 from installer.core.cancel import Cancel
@@ -31,6 +33,7 @@ class Manifest:
     """The objects of one component, by stage."""
 
     stages: dict[str, list[Object]]
+    probes: tuple[WebhookProbe, ...]
 
     @property
     def webhooks(self) -> list[Ref]:
@@ -42,8 +45,11 @@ class Manifest:
         return [ref for ref in refs if ref.kind == "CustomResourceDefinition"]
 
 
-def read(upstream: Path, *files: str, namespace: str) -> Manifest:
-    """Parse manifests; `namespace` is created first and used where objects name none."""
+def read(upstream: Path, *files: str, component: tuple[str, str]) -> Manifest:
+    """Parse manifests of a component of the catalog (name, version); its namespace is created
+    first and used where objects name none."""
+    known = load().components[component]
+    namespace = known.namespace
     documents: Iterable[Object] = [
         document
         for file in files
@@ -66,7 +72,7 @@ def read(upstream: Path, *files: str, namespace: str) -> Manifest:
     for obj in objects:
         body = normalise(obj, scope, namespace)
         stages[default_stage(ref_of(body).group, body["kind"], own)].append(body)
-    return Manifest(stages)
+    return Manifest(stages, known.webhook_probes)
 
 
 def apply(cluster: Cluster, manifest: Manifest, *stages: str) -> None:

@@ -50,10 +50,10 @@ def manifests(shared: Path, cluster: Cluster) -> dict[str, Manifest]:
     """Each component, applied up to its webhook configurations and answering."""
     upstream = shared / "upstream"
     found = {
-        "istio": read(upstream, ISTIO, namespace="istio-system"),
-        "knative": read(upstream, *KNATIVE, namespace="knative-serving"),
-        "cert-manager": read(upstream, CERT_MANAGER, namespace="cert-manager"),
-        "kfserving": read(upstream, KFSERVING, namespace="kfserving-system"),
+        "istio": read(upstream, ISTIO, component=("istio", "1.6.2")),
+        "knative": read(upstream, *KNATIVE, component=("knative-serving", "0.18.0")),
+        "cert-manager": read(upstream, CERT_MANAGER, component=("cert-manager", "0.15.1")),
+        "kfserving": read(upstream, KFSERVING, component=("kfserving", "0.5.1")),
     }
     for manifest in found.values():
         apply(cluster, manifest, "namespaces", "crds", "setup", "workloads", "webhooks")
@@ -83,6 +83,7 @@ def answering(
         cluster,
         manifest.webhooks,
         manifest.definitions,
+        probes=manifest.probes,
         deadline=deadline,
         cancel=cancel or Cancel(),
         progress=progress or Following(),

@@ -10,8 +10,10 @@ from typing import Any
 import pytest
 import yaml
 
+from installer.catalog.load import load
+from installer.catalog.model import WebhookProbe
 from installer.cluster.errors import classify
-from installer.cluster.probes import Answer, Phase, create, judge, read_one, spec_for, touch
+from installer.cluster.probes import Answer, Phase, Specs, create, judge, read_one, touch
 from installer.cluster.registrations import (
     Backend,
     backend_of,
@@ -110,9 +112,47 @@ def recorded_answers(shared: Path) -> Iterator[tuple[str, int, Mapping[str, Any]
 @pytest.mark.parametrize("version", ["v1alpha2", "v1beta1"])
 def test_the_inference_services_we_try_are_recorded_as_denied(shared: Path, version: str) -> None:
     group = "serving.kubeflow.org"
-    spec = spec_for(group, "InferenceService", version, denied=True)
+    known = Specs(load().components[("kfserving", "0.5.1")].webhook_probes)
+    spec = known.of(group, "InferenceService", version, denied=True)
+    assert spec is not None
     codes = [c for v, c, s in recorded_answers(shared) if (v, s) == (f"{group}/{version}", spec)]
     assert codes == [403]
+
+
+PASSING, DENIED = {"size": 1}, {"size": -1}
+KNOWN = Specs(
+    (
+        WebhookProbe(group="g.example.com", kind="Thing", versions=("v1",), denied=DENIED),
+        WebhookProbe(group="g.example.com", kind="Thing", versions=("v2",), passing=PASSING),
+        WebhookProbe(group="g.example.com", kind="Other", denied={}, passing=PASSING),
+    )
+)
+
+
+@pytest.mark.parametrize(
+    ("kind", "version", "denied", "spec"),
+    [
+        ("Thing", "v1", True, DENIED),
+        ("Thing", "v1", False, None),
+        ("Thing", "v2", True, PASSING),
+        ("Thing", "v3", True, None),
+        ("Other", "v7", True, {}),
+        ("Other", "v7", False, PASSING),
+        ("Unknown", "v1", True, None),
+    ],
+)
+def test_a_spec_is_that_of_the_kind_and_version_in_the_catalog(
+    kind: str, version: str, denied: bool, spec: Object | None
+) -> None:
+    assert KNOWN.of("g.example.com", kind, version, denied=denied) == spec
+    assert Specs().of("g.example.com", kind, version, denied=denied) is None
+
+
+def test_kinds_of_the_catalog_are_known_beside_those_that_every_cluster_has() -> None:
+    asked = [("g.example.com", "Thing"), ("", "Pod"), ("", "ConfigMap"), ("", "Secret")]
+    assert [KNOWN.knows(*kind) for kind in asked] == [True, True, True, False]
+    versions = ("v1", "v2")
+    assert [KNOWN.denies("g.example.com", "Thing", v) for v in versions] == [True, False]
 
 
 @pytest.mark.parametrize("stage", ["istio", "knative", "cert-manager", "kfserving"])

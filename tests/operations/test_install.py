@@ -120,6 +120,44 @@ def test_status_counts_versions_readiness_and_drift(stack: Stack) -> None:
     assert report["last_run"]["outcome"] == "done"
 
 
+def test_a_change_to_one_object_rewrites_the_ledger_of_its_component_only(stack: Stack) -> None:
+    cluster = stack.cluster()
+    assert cluster.delete(CONFIG)
+    before = len(audited_writes(stack.audit_log))
+    assert stack.installer.run("install", RELEASE).code == 0
+    written = audited_writes(stack.audit_log)[before:]
+    records = {uri.split("/")[-1].split("?")[0] for uri in written if "/ledger" in uri}
+    assert records == {"ledger", "ledger-knative-serving"}
+
+
+def test_a_record_that_somebody_deleted_is_noticed_and_written_again(stack: Stack) -> None:
+    cluster = stack.cluster()
+    record = Ref("v1", "ConfigMap", ledgers.NAMESPACE, f"{ledgers.PREFIX}istio")
+    assert cluster.delete(record)
+    code, report = stack.installer.status("--exit-code")
+    assert (code, report["lost"], report["healthy"]) == (5, ["istio"], False)
+    refused = stack.installer.run("uninstall")
+    assert (refused.code, refused.finished["error"]["kind"]) == (3, "ledger-lost")
+    again = stack.installer.run("install", RELEASE)
+    assert again.code == 0, again.stderr
+    assert stack.installer.status("--exit-code")[0] == 0
+    assert stack.installer.run("install", RELEASE).finished["writes"] == 0
+
+
+def test_a_damaged_ledger_is_one_sentence_and_no_traceback(stack: Stack) -> None:
+    cluster = stack.cluster()
+    record = Ref("v1", "ConfigMap", ledgers.NAMESPACE, f"{ledgers.PREFIX}istio")
+    good = cluster.get(record)
+    assert good is not None
+    cluster.patch(record, {"data": {"ledger.json": '{"format": 1, "entries": 7}'}})
+    code, answer = stack.installer.status()
+    cluster.patch(record, {"data": good["data"]})
+    assert code == 1
+    assert answer["error"]["kind"] == "ledger"
+    assert answer["error"]["object"] == "ConfigMap kserve-installer/ledger-istio"
+    assert "internal error" not in answer["error"]["message"]
+
+
 def test_settings_change_what_is_sent_and_nothing_else(stack: Stack, tmp_path: Path) -> None:
     settings = tmp_path / "settings.yaml"
     settings.write_text(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import threading
 from collections.abc import Iterator
@@ -10,9 +11,10 @@ import pytest
 from harness import MakePlace, Place
 
 from installer.cluster import ledger as ledgers
+from installer.cluster.client import Cluster
 from installer.cluster.errors import ApiError
 from installer.cluster.ledger import ComponentRecord, Ledger, Run
-from installer.cluster.lock import LEASE, Holder, held
+from installer.cluster.lock import LEASE, Holder, held, held_by
 from installer.core.cancel import Cancel
 from installer.core.errors import ChecksFailed, InstallerError
 from installer.core.events import Event, silent
@@ -56,6 +58,26 @@ def lease_of(holder: Holder) -> dict[str, object]:
             "renewTime": "2099-01-01T00:00:00.000000Z",
         },
     }
+
+
+@contextlib.contextmanager
+def renewing(cluster: Cluster) -> Iterator[None]:
+    """The Lease is renewed meanwhile, as its holder would."""
+    stop = threading.Event()
+
+    def renew() -> None:
+        number = 0
+        while not stop.wait(0.5):
+            number += 1
+            cluster.patch(LEASE, {"spec": {"leaseTransitions": number}})
+
+    thread = threading.Thread(target=renew)
+    thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        thread.join()
 
 
 def test_a_ledger_is_read_back_as_it_was_written(there: Place) -> None:
@@ -103,6 +125,23 @@ def test_the_lock_is_held_by_one_and_given_back(free: Place) -> None:
     assert cluster.get(LEASE) is None
 
 
+def test_who_holds_the_lock_is_told_by_a_live_process_or_a_renewal(free: Place) -> None:
+    cluster = free.cluster()
+    assert held_by(cluster) == ""
+    own = Holder.this_process("own", "install")
+    cluster.create(lease_of(own))
+    assert held_by(cluster) == str(own), "a live process of this machine needs no renewal"
+    cluster.delete(LEASE)
+    cluster.create(lease_of(Holder(own.user, own.host, 2**22 - 1, own.boot, "1", "gone", "i")))
+    assert held_by(cluster) == "", "a dead process of this machine holds nothing"
+    cluster.delete(LEASE)
+    cluster.create(lease_of(Holder("ann", "elsewhere", 1, "boot", "1", "theirs", "install")))
+    assert held_by(cluster) == "", "nobody renews it"
+    with renewing(cluster):
+        assert held_by(free.cluster()) == "ann@elsewhere (process 1, install)"
+    assert cluster.get(LEASE) is not None, "looking takes nothing away"
+
+
 def test_a_dead_process_of_this_machine_is_replaced_at_once_whatever_its_clock(
     free: Place,
 ) -> None:
@@ -122,25 +161,12 @@ def test_a_holder_elsewhere_that_stops_renewing_is_replaced_and_one_that_renews_
     cluster = free.cluster()
     foreign = Holder("ann", "elsewhere", 1, "boot", "1", "theirs", "install")
     cluster.create(lease_of(foreign))
-    stop = threading.Event()
-
-    def renew() -> None:
-        number = 0
-        while not stop.wait(0.5):
-            number += 1
-            cluster.patch(LEASE, {"spec": {"leaseTransitions": number}})
-
-    renewing = threading.Thread(target=renew)
-    renewing.start()
-    try:
-        with (
-            pytest.raises(ChecksFailed, match="ann@elsewhere") as refused,
-            held(free.cluster(), run="d", command="install", emit=silent, cancel=Cancel()),
-        ):
-            pass
-    finally:
-        stop.set()
-        renewing.join()
+    with (
+        renewing(cluster),
+        pytest.raises(ChecksFailed, match="ann@elsewhere") as refused,
+        held(free.cluster(), run="d", command="install", emit=silent, cancel=Cancel()),
+    ):
+        pass
     assert "since 20" in refused.value.message
     with held(cluster, run="e", command="install", emit=silent, cancel=Cancel()):
         found = cluster.get(LEASE)

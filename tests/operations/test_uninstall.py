@@ -116,6 +116,20 @@ def test_uninstalling_twice_writes_nothing(stack: Stack) -> None:
     assert audited_writes(stack.audit_log)[before:] == []
 
 
+def test_a_namespace_that_a_stopped_run_left_goes_with_the_next_uninstall(stack: Stack) -> None:
+    cluster = stack.cluster()
+    ledgers.create_home(cluster)  # all that an install had done when it was killed
+    gone = stack.installer.run("uninstall")
+    assert (gone.code, gone.finished["outcome"]) == (0, "done"), gone.stderr
+    assert cluster.get(ledgers.HOME) is None
+    name = {"name": ledgers.NAMESPACE}
+    cluster.create({"apiVersion": "v1", "kind": "Namespace", "metadata": name})
+    kept = stack.installer.run("uninstall")
+    assert (kept.code, kept.finished["outcome"]) == (0, "unchanged"), "that one is not ours"
+    assert cluster.get(ledgers.HOME) is not None
+    cluster.delete(ledgers.HOME)
+
+
 @pytest.mark.timeout(600)
 def test_a_namespace_that_was_there_before_us_stays(place: MakePlace) -> None:
     there = place()
@@ -127,6 +141,8 @@ def test_a_namespace_that_was_there_before_us_stays(place: MakePlace) -> None:
     assert gone.code == 0, gone.finished.get("error")
     found = [name for name in NAMESPACES if cluster.get(Ref("v1", "Namespace", "", name))]
     assert found == ["cert-manager"]
+    told = [(event["object"], event["message"]) for event in gone.of("warning")]
+    assert ("Namespace cert-manager", "was here before the install, so it stays") in told
 
 
 def test_a_namespace_that_hangs_in_terminating_is_explained(stack: Stack) -> None:

@@ -1,0 +1,226 @@
+"""What the ledger says, as values, and the documents they are kept in. Pure.
+
+The documents are in the cluster, where anybody may have edited them: each crosses one parse
+function here, which takes nothing for granted and leaves aside what a later version may add.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, TypeVar
+
+from installer.core.objects import Ref
+from installer.plan.drift import Entry
+
+FORMAT = 1
+RUNS_KEPT = 10
+_STATES = ("", "installing", "installed", "uninstalling")
+_Value = TypeVar("_Value")
+
+
+class Damaged(ValueError):
+    """A document that is not what was written; the text says what is wrong with it."""
+
+
+class Newer(ValueError):
+    """A document of a later format; the text is its number."""
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One run of a command. times are RFC 3339; outcome is empty while it runs."""
+
+    id: str
+    command: str
+    release: str
+    started: str
+    by: str
+    finished: str = ""
+    outcome: str = ""
+    message: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ComponentRecord:
+    """One component as installed. state: installing, installed, uninstalling."""
+
+    name: str
+    version: str
+    state: str
+    stages: Mapping[str, str] = field(default_factory=dict)
+    entries: Mapping[tuple[str, str, str, str], Entry] = field(default_factory=dict)
+
+    def with_entries(self, entries: Mapping[tuple[str, str, str, str], Entry]) -> ComponentRecord:
+        """A copy in which these entries are added or replaced."""
+        return replace(self, entries={**self.entries, **entries})
+
+    def with_stage(self, stage: str, state: str) -> ComponentRecord:
+        """A copy with one stage's state set: `applying` or `done`."""
+        return replace(self, stages={**self.stages, stage: state})
+
+
+@dataclass(frozen=True, slots=True)
+class Ledger:
+    """The stack as installed. state: empty (nothing), installing, installed, uninstalling.
+
+    names: the components it is made of; components: the records of those whose record is there.
+    """
+
+    release: str = ""
+    state: str = ""
+    settings: str = ""
+    external: tuple[str, ...] = ()
+    runs: tuple[Run, ...] = ()
+    names: tuple[str, ...] = ()
+    components: Mapping[str, ComponentRecord] = field(default_factory=dict)
+
+    @property
+    def last_run(self) -> Run | None:
+        """The newest run, None when there was none."""
+        return self.runs[-1] if self.runs else None
+
+    @property
+    def lost(self) -> tuple[str, ...]:
+        """Components of an installed stack whose record somebody has deleted."""
+        if self.state != "installed":
+            return ()
+        return tuple(name for name in self.names if name not in self.components)
+
+    def owners(self) -> dict[tuple[str, str, str, str], Entry]:
+        """Every entry of every component by object identity."""
+        return {k: e for c in self.components.values() for k, e in c.entries.items()}
+
+
+def stack_text(ledger: Ledger) -> str:
+    """The stack's document: everything but the records of the components."""
+    document = {
+        "format": FORMAT,
+        "release": ledger.release,
+        "state": ledger.state,
+        "settings": ledger.settings,
+        "external": list(ledger.external),
+        "components": list(ledger.names),
+        "runs": [{s: getattr(run, s) for s in Run.__slots__} for run in ledger.runs[-RUNS_KEPT:]],
+    }
+    return json.dumps(document, indent=1)
+
+
+def stack_of(text: object) -> Ledger:
+    """The inverse of `stack_text`. Raises Damaged or Newer."""
+    data = _document(text)
+    state = _of(data, "state", str)
+    if state not in _STATES:
+        raise Damaged(f"state is {state!r}, which is none")
+    return Ledger(
+        release=_of(data, "release", str),
+        state=state,
+        settings=_of(data, "settings", str),
+        external=_texts(data, "external"),
+        runs=tuple(_run(item) for item in _of(data, "runs", list)),
+        names=_texts(data, "components") if "components" in data else (),  # not in old ledgers
+    )
+
+
+def record_text(record: ComponentRecord) -> str:
+    """A component's document."""
+    document = {
+        "format": FORMAT,
+        "name": record.name,
+        "version": record.version,
+        "state": record.state,
+        "stages": dict(record.stages),
+        "entries": [
+            [*_ref(entry.ref), entry.sent, entry.seen, entry.created]
+            for _, entry in sorted(record.entries.items())
+        ],
+    }
+    return json.dumps(document, indent=1)
+
+
+def record_of(text: object, name: str) -> ComponentRecord:
+    """The inverse of `record_text`, for the component that the document is kept for. Raises
+    Damaged or Newer."""
+    data = _document(text)
+    if _of(data, "name", str) != name:
+        raise Damaged(f"name is {data['name']}, not {name}")
+    stages = _of(data, "stages", dict)
+    state = _of(data, "state", str)
+    if state not in _STATES:
+        raise Damaged(f"state is {state!r}, which is none")
+    entries = [_entry(item) for item in _of(data, "entries", list)]
+    return ComponentRecord(
+        name,
+        _of(data, "version", str),
+        state,
+        {stage: _of(stages, stage, str) for stage in stages},
+        {entry.ref.identity: entry for entry in entries},
+    )
+
+
+def _document(text: object) -> dict[str, Any]:
+    if not isinstance(text, str):
+        raise Damaged("it has no ledger.json")
+    try:
+        data = json.loads(text)
+    except ValueError as error:
+        raise Damaged(f"it is not JSON ({error})") from error
+    except RecursionError as error:
+        raise Damaged("it is nested too deeply") from error
+    if not isinstance(data, dict):
+        raise Damaged("it is no JSON object")
+    form = _of(data, "format", int)
+    if isinstance(form, bool) or form < 1:
+        raise Damaged(f"format is {form}, which is none")
+    if form > FORMAT:
+        raise Newer(str(form))
+    return data
+
+
+def _of(data: Mapping[str, Any], key: str, kind: type[_Value]) -> _Value:
+    value = data.get(key)
+    if not isinstance(value, kind):
+        found = "missing" if key not in data else f"{type(value).__name__}, not {kind.__name__}"
+        raise Damaged(f"{key} is {found}")
+    _check_text(key, value)
+    return value
+
+
+def _check_text(what: str, value: object) -> None:
+    """JSON can write half a character, which no terminal and no request can."""
+    if isinstance(value, str) and any("\ud800" <= letter <= "\udfff" for letter in value):
+        raise Damaged(f"{what} has half a character, which is no text")
+
+
+def _texts(data: Mapping[str, Any], key: str) -> tuple[str, ...]:
+    values = _of(data, key, list)
+    if not all(isinstance(value, str) for value in values):
+        raise Damaged(f"{key} has something that is no text")
+    for value in values:
+        _check_text(key, value)
+    return tuple(values)
+
+
+def _run(data: object) -> Run:
+    if not isinstance(data, dict):
+        raise Damaged("a run is no object")
+    needed = {key: _of(data, key, str) for key in ("id", "command", "release", "started", "by")}
+    later = {key: _of(data, key, str) for key in ("finished", "outcome", "message") if key in data}
+    return Run(**needed, **later)
+
+
+def _entry(item: object) -> Entry:
+    if not isinstance(item, list) or len(item) != 7 or not isinstance(item[6], bool):
+        raise Damaged("an entry is not [apiVersion, kind, namespace, name, sent, seen, created]")
+    if not all(isinstance(part, str) for part in item[:6]):
+        raise Damaged("an entry has something that is no text")
+    for part in item[:6]:
+        _check_text("an entry", part)
+    if not (item[0] and item[1] and item[3]):
+        raise Damaged("an entry does not name an object")
+    return Entry(Ref(*item[:4]), item[4], item[5], item[6])
+
+
+def _ref(ref: Ref) -> Iterable[str]:
+    return (ref.api_version, ref.kind, ref.namespace, ref.name)
