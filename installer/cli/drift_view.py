@@ -9,11 +9,11 @@ from itertools import groupby
 from typing import Any
 
 from installer.cli.terminal import Terminal, plural
-from installer.operations.drift_report import EXPECTED, Difference, DriftReport
+from installer.operations.drift_report import EXPECTED, LEFT, Difference, DriftReport
 from installer.plan.diff import ABSENT
 
 _VALUE = 60
-_COLOURS = {**dict.fromkeys(EXPECTED, "dim"), "version": "cyan"}
+_COLOURS = {**dict.fromkeys(EXPECTED, "dim"), "version": "cyan", "added": "cyan"}
 
 
 def lines(report: DriftReport, release: str, terminal: Terminal, args: Namespace) -> Iterator[str]:
@@ -31,8 +31,9 @@ def lines(report: DriftReport, release: str, terminal: Terminal, args: Namespace
     if not shown:
         yield "no drift: everything is as it was installed"
     if quiet and not args.verbose:
-        yield f"  ({plural(quiet, 'field')} written by controllers and others, as expected; see -v)"
-    if told:
+        by = "by controllers and by the server, as expected; see -v"
+        yield f"  ({plural(quiet, 'field')} written {by})"
+    if any(item.origin not in LEFT for item in told):
         yield ""
         yield from _repair(release, args.program)
 
@@ -57,6 +58,7 @@ def _who(item: Difference) -> str:
     return {
         "deleted": "deleted by somebody",
         "edit": f"changed{by}{when}",
+        "added": f"added{by}{when}; an install leaves it",
         "version": "this installer or its settings want it otherwise than what is installed",
         "controller": f"changed{by}{when}, a controller",
         "others": f"written{by}{when}, and never ours",

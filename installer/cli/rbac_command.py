@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 from argparse import Namespace
 from collections.abc import Iterator
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from installer.operations.rbac import Rbac
 
 _PLACEHOLDER = "NAME-OF-THE-USER"
+_FLAGS = {"User": "--user", "Group": "--group", "ServiceAccount": "--service-account"}
 
 
 def rbac(args: Namespace) -> int:
@@ -80,9 +82,24 @@ def _about(found: Rbac, kind: str, name: str, program: str) -> Iterator[str]:
         yield "--user, --group or --service-account. An administrator applies it, for instance:"
     else:
         yield f"For {kind} {name}. An administrator applies it, for instance:"
-    yield f"  {program} rbac {found.release} | kubectl apply -f -"
+    flag = "" if name == _PLACEHOLDER else f" {_FLAGS[kind]} {shlex.quote(name)}"
+    yield f"  {program} rbac {found.release}{flag} | kubectl apply -f -"
     yield ""
+    yield from _places(found)
     yield from _CAVEATS
+
+
+def _places(found: Rbac) -> Iterator[str]:
+    from installer.preflight.rbac import revocation
+
+    yield "A Role needs its namespace. Make those that are not there yet, before that:"
+    yield from (f"  kubectl create namespace {each}" for each in found.namespaces)
+    yield "They are not in this list on purpose: deleting them would delete the stack and what the"
+    yield "installer knows of it. Uninstall leaves namespaces that were there before the install."
+    yield ""
+    yield "To take the rights away again, and nothing else:"
+    yield f"  {revocation()}"
+    yield ""
 
 
 _CAVEATS = (
@@ -90,9 +107,6 @@ _CAVEATS = (
     "The roles of this release are broad, and to hold all their rules would be broader still, so",
     "these two verbs are given on exactly these roles. Who has them can write any rule into a",
     "role of these names: hand this out as you would hand out what the stack itself may do.",
-    "",
-    "Namespaces: a Role needs its namespace, so these are made here, and uninstall leaves them",
-    "where they are, as every namespace that was there before the install.",
     "",
     "Not included: what preflight reads to judge a cluster from other sides (nodes, quotas, other",
     "namespaces). Without it those checks say that they could not look, and an install goes on.",
@@ -120,6 +134,7 @@ def _lines(found: Rbac) -> Iterator[str]:
     yield from table(rows, indent=0)
     yield ""
     yield f"{len(found.rights)} rights; -o yaml prints them as roles to apply"
+    yield f"namespaces that must be there first: {', '.join(found.namespaces)}"
 
 
 def _short(words: list[str]) -> str:

@@ -69,10 +69,11 @@ class _Rule:
     cause: str = ""
 
 
-_RIGHTS = (
+_GRANTS = (
     "use an account with the rights of cluster-admin: whoever creates a ClusterRole must hold "
     "every right in it"
 )
+_RIGHTS = "`kserve-installer rbac RELEASE` prints the rights that are needed"
 _ETCD = "see whether etcd is healthy and its disks are fast enough"
 
 # The first rule that fits wins.
@@ -94,6 +95,7 @@ _RULES = (
         False,
         "allow it with the label pod-security.kubernetes.io/enforce on the namespace",
     ),
+    _Rule(403, r"attempting to grant", "forbidden", False, _GRANTS),
     _Rule(403, r"", "forbidden", False, _RIGHTS),
     _Rule(
         404,
@@ -165,6 +167,7 @@ def classify(code: int, body: Any, headers: Mapping[str, str] | None = None) -> 
         _webhook(text)
         or _admission(text)
         or _field_conflict(code, status)
+        or _unreadable(code, text)
         or _by_rule(code, text)
         or _by_code(code, text)
     )
@@ -255,6 +258,24 @@ def _field_conflict(code: int, status: Any) -> Failure | None:
         "find out who manages these fields; --take-ownership takes them over",
         conflicts=tuple(conflicts),
     )
+
+
+_UNREADABLE = re.compile(
+    r'cannot (?P<verb>get|list|watch) resource "(?P<resource>[^"]+)" '
+    r'in API group "(?P<group>[^"]*)"'
+    r'(?: in the namespace "(?P<namespace>[^"]+)"| at the cluster scope)?'
+)
+
+
+def _unreadable(code: int, text: str) -> Failure | None:
+    """Source: apiserver, `forbiddenMessage` of endpoints/handlers/responsewriters."""
+    found = _UNREADABLE.search(text) if code == 403 else None
+    if found is None:
+        return None
+    what = found["resource"] + (f".{found['group']}" if found["group"] else "")
+    where = f"in namespace {found['namespace']}" if found["namespace"] else "in the whole cluster"
+    remedy = f"the right to {found['verb']} {what} {where} is enough for this; {_RIGHTS}"
+    return Failure("forbidden", False, text, remedy)
 
 
 def _by_rule(code: int, text: str) -> Failure | None:

@@ -31,10 +31,11 @@ NAME = "kserve-installer-probe"
 INVALID_NAME = "kserve-installer-probe_"
 
 Phase = Literal["mutating", "validating", "conversion"]
-Proof = Literal["strong", "weak", "failing", "blocked", "unproven"]
+Proof = Literal["strong", "weak", "failing", "blocked", "silent", "unproven"]
 """strong: the webhook itself answered. weak: the request passed where the webhook must have been
 called, if the API server has seen its present configuration. failing: it cannot be called.
-blocked: something else stood in the way, try again. unproven: this request cannot tell."""
+blocked: something else stood in the way, try again. silent: the API server itself was busy or
+away, which says nothing of any webhook, try again. unproven: this request cannot tell."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +64,8 @@ class Answer:
 
 
 _STORAGE_REFUSED = "resourceVersion should not be set"
-_NOT_YET = ("unreachable", "timeout", "throttled", "server-error", "etcd", "unauthorized", "tls")
+_SILENT = ("unreachable", "timeout", "throttled", "server-error", "etcd")
+_NO_ACCESS = ("unauthorized", "tls")
 
 
 def judge(phase: Phase, webhook: str, answer: Answer) -> Proof:
@@ -74,17 +76,21 @@ def judge(phase: Phase, webhook: str, answer: Answer) -> Proof:
         return _passed(phase, answer.body)
     if failure.kind.startswith("webhook-"):
         return "failing" if failure.webhook == webhook else "blocked"
+    if _STORAGE_REFUSED in failure.cause and phase != "conversion":
+        return "weak"
+    if failure.kind in _SILENT:
+        return "silent"
+    if failure.kind in _NO_ACCESS:
+        return "blocked"
     if phase == "conversion":
-        return "blocked" if failure.kind in _NOT_YET else "unproven"
-    if _STORAGE_REFUSED in failure.cause or failure.kind in ("quota", "already-exists", "conflict"):
+        return "unproven"
+    if failure.kind in ("quota", "already-exists", "conflict"):
         return "weak"
     if failure.kind == "denied":
         return _denied(phase, webhook, failure)
     if failure.code == 422:
         return "weak" if phase == "mutating" else "unproven"
-    if failure.kind in (*_NOT_YET, "forbidden"):
-        return "blocked"
-    return "unproven"
+    return "blocked" if failure.kind == "forbidden" else "unproven"
 
 
 def _passed(phase: Phase, body: Any) -> Proof:

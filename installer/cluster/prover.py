@@ -1,6 +1,7 @@
 """Proves one webhook at a time: sends probes and judges the answers.
 
-A webhook counts as answering after three successes in a row. Webhooks that the same request
+A webhook counts as answering after three successes in a row. What the API server says of itself
+(it is busy, or away) interrupts the row and does not end it. Webhooks that the same request
 proves share its answers: a mutating and a validating webhook of one kind cost three requests,
 not six.
 """
@@ -15,7 +16,7 @@ from collections.abc import Callable
 from installer.cluster.candidates import Bodies, Candidates, Target
 from installer.cluster.client import Cluster
 from installer.cluster.errors import ApiError, Failure
-from installer.cluster.probes import Answer, Probe, Specs, judge
+from installer.cluster.probes import Answer, Probe, Proof, Specs, judge
 from installer.core.objects import Object
 
 IN_A_ROW = 3
@@ -39,6 +40,12 @@ class Senders:
         self._guard = threading.Lock()
         self._channels: dict[bytes, _Channel] = {}
         self._slots = threading.Semaphore(_PARALLEL)
+        self._held_until = 0.0
+
+    @property
+    def held(self) -> float:
+        """Seconds for which the API server has asked to be left alone, 0 when it has not."""
+        return max(0.0, self._held_until - time.monotonic())
 
     def channel(self, probe: Probe) -> _Channel:
         """The shared answers of a probe."""
@@ -60,6 +67,9 @@ class Senders:
                     about="webhook probe",
                 )
             except ApiError as error:
+                if error.failure.retry_after:
+                    until = time.monotonic() + error.failure.retry_after
+                    self._held_until = max(self._held_until, until)
                 return Answer(None, error.failure)
         if probe.must_fail:
             self._on_stored(body)
@@ -121,13 +131,16 @@ class Prover:
         if self._unheard is None:
             return "nothing that its rules and selectors match can be sent here"
         failure = self._unheard.failure
+        if self._may_be_passed_over:
+            return "requests pass without it when it fails (failurePolicy Ignore)"
         if failure is None:
             return "no object is stored that would have to be converted"
         return f"a request that should reach it ended before, or elsewhere: {failure.cause}"
 
     def run(self) -> None:
         """Report `answered`, or `unproven` when no request can tell, or `broken` with what made it
-        impossible to go on; `failing` meanwhile."""
+        impossible to go on. Meanwhile `failing` when it was called in vain, and `waiting` when
+        something else stood in the way."""
         pause = FIRST_PAUSE
         while not self._stopped.is_set():
             try:
@@ -140,22 +153,31 @@ class Prover:
                 self._report(self, "unproven", None)
                 return
             except ApiError as error:  # choosing probes reads the cluster
-                self._report(self, "failing", error.failure)
+                self._report(self, "waiting", error.failure)
                 self._stopped.wait(pause)
                 pause = min(LAST_PAUSE, pause * 2)
             except Exception as error:  # raised where reports are read, not lost in a thread
                 self._report(self, "broken", error)
                 return
 
+    def _judged(self, answer: Answer) -> Proof:
+        """What an answer proves; of a webhook that is passed over when it fails only its own."""
+        proof = judge(self.target.phase, self.target.name, answer)
+        return "unproven" if proof == "weak" and self._may_be_passed_over else proof
+
+    @property
+    def _may_be_passed_over(self) -> bool:
+        return self.target.entry.get("failurePolicy") == "Ignore"
+
     def _prove(self, probe: Probe) -> bool:
         """True when proven, False when this probe cannot tell (or we were stopped)."""
         channel = self._senders.channel(probe)
         index, pause, blocked = channel.now(), FIRST_PAUSE, 0
         row, began = 0, 0.0
-        while not self._stopped.is_set():
+        while not self._stopped.wait(self._senders.held):
             answer = channel.answer(index)
             index += 1
-            proof = judge(self.target.phase, self.target.name, answer)
+            proof = self._judged(answer)
             if proof in ("strong", "weak"):
                 began = began if row else time.monotonic()
                 row += 1
@@ -165,15 +187,15 @@ class Prover:
                 if proof == "weak":
                     self._stopped.wait(SETTLE / 2)
                 continue
-            row = 0
+            row = row if proof == "silent" else 0
             failure = answer.failure
             if failure is not None and failure.kind == "dry-run-unsupported":
                 self._dry_run_refused = True
-            blocked = blocked + 1 if proof == "blocked" and not _passing(failure) else 0
+            blocked = blocked + 1 if proof != "failing" and not _passing(failure) else 0
             if proof == "unproven" or blocked >= _BLOCKED_TRIES:
                 self._unheard = answer
                 return False
-            self._report(self, "failing", failure)
+            self._report(self, "failing" if proof == "failing" else "waiting", failure)
             self._stopped.wait(pause * random.uniform(0.5, 1.0))  # not in step with what flaps
             pause = min(LAST_PAUSE, pause * 2)
         return False

@@ -8,8 +8,9 @@ conversion 4 s after that. A webhook answers when
   (`prover`, `probes`).
 Everything is read from the live webhook configurations and CRDs, for any component and version;
 what is known of a component's kinds comes from the catalog. A webhook that no request can prove
-(its selectors match nothing here) counts as answering with those of its Service that are proven.
-Where there is none, it is accepted after a while, with a warning.
+(its selectors match nothing here, or requests pass without it when it fails) counts as answering
+with one of its Service, port and CA bundle that is proven. Where there is none, it is accepted
+after a while, with a warning.
 """
 
 from __future__ import annotations
@@ -93,7 +94,7 @@ class _State:
 
 @dataclass(frozen=True, slots=True)
 class _Report:
-    """What a prover found: `answered`, `unproven`, `failing` or `broken`."""
+    """What a prover found: `answered`, `unproven`, `failing`, `waiting` or `broken`."""
 
     prover: Prover
     word: str
@@ -264,8 +265,8 @@ class _Answering:
         if state.settled:
             state.why, state.tried = report.prover.why, time.monotonic()
             state.since = state.since or state.tried
-        else:
-            state.since = 0.0
+        elif report.word == "failing":
+            state.since = 0.0  # it was called, so there is a request that can prove it
 
     def _settle(self, state: _State) -> None:
         """What no request can prove: others of its Service and port vouch for it, if they are
@@ -278,9 +279,14 @@ class _Answering:
         ]
         if not all(other.done or other.settled for other in others):
             return  # they may still vouch for it
-        if any(other.done and not other.assumed for other in others):
-            state.done = all(other.target.backend == target.backend for other in others)
+        proven = [other for other in others if other.done and not other.assumed]
+        if any(other.target.backend == target.backend for other in proven):
+            state.done = True
         elif time.monotonic() - state.since >= UNPROVABLE_SECONDS:
+            if proven:
+                state.why += (
+                    "; others of its Service answer, but are trusted with another CA bundle"
+                )
             state.done = state.assumed = True
             self._tell_assumed(state)
         elif time.monotonic() - state.tried >= _RETRY_SECONDS:

@@ -30,20 +30,34 @@ from installer.plan.wanted import Wanted
 
 Identity = tuple[str, str, str, str]
 
-ORIGINS = ("deleted", "edit", "version", "unknown", "controller", "others", "server")
+ORIGINS = ("deleted", "edit", "added", "version", "unknown", "controller", "others", "server")
 """Who made a difference.
 
 deleted     somebody deleted the object
 edit        a manager that is no controller of Kubernetes changed a field that we had set
+added       a field that we never set, and a manager that is no controller did; an install leaves it
 version     this installer, or the settings given, want it otherwise than when it was installed
 unknown     a field that we set differs, and nobody is noted
 controller  a controller of Kubernetes changed a field that we had set
-others      a field that we never set, and somebody else did
+others      a field that we never set, and a controller did
 server      a field that the server fills in by itself, as a consequence of another
 """
 EXPECTED = ("controller", "others", "server")
 """Origins of what an install leaves as it is, or what follows from another field."""
-_CONTROLLERS = ("kube-controller-manager", "kube-scheduler", "kube-apiserver", "kubelet")
+LEFT = ("added", *EXPECTED)
+"""Origins of what an install would not change."""
+_CONTROLLERS = (
+    "kube-controller-manager",
+    "cloud-controller-manager",
+    "kube-scheduler",
+    "kube-apiserver",
+    "kubelet",
+)
+"""Kubernetes' own."""
+_OF_THE_STACK = ("cainjector", "controller", "manager", "pilot-discovery", "webhook")
+"""Field managers of the stack's controllers, as recorded on a cluster with kfserving-0.5.1:
+cert-manager's and Knative's `controller` and `webhook`, KFServing's `manager`, istiod. What they
+write beside our fields is their work; a field of ours that they change is still an edit."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,19 +214,20 @@ def _of_component(
         preview = previews.get(identity)
         if preview is not None:
             yield from differences_of(item, preview, entry)
-        yield from _of_others(item, part.live.get(identity), preview)
+        yield from beside_ours(item, part.live.get(identity), preview)
 
 
-def _of_others(item: Wanted, live: Object | None, preview: Preview | None) -> Iterator[Difference]:
-    """Fields beside ours, each with its owner; those that differ from ours are told before."""
+def beside_ours(item: Wanted, live: Object | None, preview: Preview | None) -> Iterator[Difference]:
+    """Fields beside ours, each with its owner, but those that the preview tells. Pure."""
     told = {change.where for change in preview.changes} if preview else set()
     for path, writer in fields_of_others(live or {}):
         where = path_text(path)
         if where not in told:
+            quiet = writer.manager in (*_CONTROLLERS, *_OF_THE_STACK)
             yield Difference(
                 item.ref,
                 item.component,
-                "others",
+                "others" if quiet else "added",
                 where,
                 manager=writer.manager,
                 time=writer.time,

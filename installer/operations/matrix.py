@@ -9,7 +9,6 @@ from typing import Any, Literal
 from installer.catalog.load import load
 from installer.catalog.model import Catalog, Range, Release
 from installer.catalog.resolve import components_of
-from installer.cluster import ledger as ledgers
 from installer.cluster.client import Cluster, Identity
 from installer.cluster.errors import ApiError
 from installer.cluster.ledger import Ledger
@@ -17,7 +16,8 @@ from installer.core.cancel import Cancel
 from installer.core.checks import WORST_FIRST, Detail, Finding
 from installer.core.errors import ChecksFailed, InstallerError, Interrupted
 from installer.core.events import Emit
-from installer.operations.preflight import Selection, counts, run_bounded
+from installer.operations.live import Blind
+from installer.operations.preflight import Selection, counts, ledger_of, run_bounded
 from installer.operations.prepare import Choice, InstallOptions, planned_of
 from installer.preflight.world import Part, Target, World
 
@@ -106,22 +106,24 @@ def matrix(
     if sources.mirror is None and sources.bundle is None:
         sources = replace(sources, offline=True)
     catalog = load(options.catalog)
+    blind: Blind = {}
     run = _Run(
         cluster,
         cluster.identity(),
-        ledgers.read(cluster),
+        ledger_of(cluster, blind),
         catalog,
         replace(options, sources=sources),
         selection,
         emit,
         cancel,
+        blind,
     )
     return Matrix(run.identity, [run.row(release) for release in catalog.releases.values()])
 
 
 @dataclass(frozen=True, slots=True)
 class _Run:
-    """What every row of one matrix shares."""
+    """What every row of one matrix shares. blind: why the ledger could not be read, if so."""
 
     cluster: Cluster
     identity: Identity
@@ -131,21 +133,26 @@ class _Run:
     selection: Selection
     emit: Emit
     cancel: Cancel
+    blind: Blind
 
     def row(self, release: Release) -> Row:
         """Judge one release."""
         self.cancel.check()
         options = replace(self.options, release=release.name)
         choice = Choice(options, self.catalog, release, components_of(self.catalog, release))
-        target, unseen = self._target(choice)
+        blind = dict(self.blind)
+        target, unseen = self._target(choice, blind)
         checks = [c for c in self.selection.checks() if not (c.objects and unseen)]
-        world = World(self.cluster, self.identity, self.ledger, target)
+        world = World(self.cluster, self.identity, self.ledger, target, blind)
         findings = run_bounded(self.cluster, world, checks, self.selection.skip, self.cancel)
         installed = self.ledger.release == release.name
         return Row(release, findings, _blocked(choice), unseen, installed)
 
-    def _target(self, choice: Choice) -> tuple[Target, str]:
-        """What is to be installed, and why without its objects, where that is so."""
+    def _target(self, choice: Choice, blind: Blind) -> tuple[Target, str]:
+        """What is to be installed, and why without its objects, where that is so.
+
+        blind: notes what could not be seen.
+        """
         options = choice.options
         target = Target(
             catalog=self.catalog,
@@ -158,7 +165,7 @@ class _Run:
         )
         try:
             planned, external = planned_of(
-                self.cluster, choice, self.ledger, self.emit, self.cancel
+                self.cluster, choice, self.ledger, self.emit, self.cancel, blind
             )
         except (ApiError, Interrupted):
             raise

@@ -51,7 +51,7 @@ class ObjectRow:
     before, after: to be shown, so Secrets are masked; None where the object is not there, and
     both None where nothing is to be seen. changes: between the two, by path; writers: who owns
     each in the cluster now, by place in `changes`. blind: its fields cannot be previewed. stops:
-    other managers own fields of it, so that install would not take them.
+    other managers own fields of it that install does not take over, so that it ends there.
     """
 
     action: str
@@ -243,7 +243,7 @@ def _shown(item: Wanted, preview: Preview, action: str, reason: str) -> ObjectRo
         changes,
         [_writer(preview.before, change) for change in changes],
         bool(preview.blind),
-        bool(preview.conflicts),
+        bool(preview.conflicts) and not preview.forced,
     )
 
 

@@ -17,10 +17,11 @@ from installer.core.errors import ChecksFailed, UsageError
 from installer.core.events import Emit, Event
 from installer.operations.live import Blind
 from installer.operations.prepare import Choice, Prepared, planned_of
+from installer.operations.runs import this_user
 from installer.preflight.check import CATEGORIES, Check
 from installer.preflight.registry import CHECKS
 from installer.preflight.run import run_checks
-from installer.preflight.world import Part, Target, World
+from installer.preflight.world import LEDGER, Part, Target, World
 
 PATIENCE = 10.0
 """Seconds for one answer, and in which a passing failure is tried again."""
@@ -110,7 +111,7 @@ def preflight(
     checks = selection.checks()
     identity = cluster.identity()
     blind: Blind = {}
-    ledger = _ledger(cluster, blind)
+    ledger = ledger_of(cluster, blind)
     planned, external = planned_of(cluster, choice, ledger, emit, cancel, blind)
     target = Target(
         catalog=load(choice.options.catalog),
@@ -127,13 +128,14 @@ def preflight(
     return Report(identity, choice.release.name, findings)
 
 
-def _ledger(cluster: Cluster, blind: Blind) -> Ledger:
+def ledger_of(cluster: Cluster, blind: Blind) -> Ledger:
+    """The ledger; an empty one, noted in `blind`, where it may not be read."""
     try:
         return ledgers.read(cluster)
     except ApiError as error:
         if error.failure.kind != "forbidden":
             raise
-        blind[f"ConfigMap in {ledgers.NAMESPACE}"] = error.message
+        blind[LEDGER] = error.message
         return Ledger()
 
 
@@ -197,7 +199,12 @@ def run_bounded(
     world.cluster = cluster.under(own, patience=PATIENCE)
     try:
         return run_checks(
-            world, checks, skip=skip, timeout=min(TIMEOUT, cancel.left()), cancel=cancel
+            world,
+            checks,
+            skip=skip,
+            asked_by=f"{this_user()} with --skip",
+            timeout=min(TIMEOUT, cancel.left()),
+            cancel=cancel,
         )
     finally:
         own.stop()

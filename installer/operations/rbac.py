@@ -13,7 +13,7 @@ from installer.core.events import Emit
 from installer.core.objects import Object, Ref
 from installer.operations.prepare import Choice
 from installer.plan.wanted import Wanted, wanted_of
-from installer.preflight.rbac import documents
+from installer.preflight.rbac import documents, namespaces_for
 from installer.preflight.rights_needed import Right, grants, needed
 
 _PARALLEL = 4
@@ -49,11 +49,16 @@ discovery of Kubernetes 1.20, 1.25 and 1.34."""
 @dataclass(frozen=True, slots=True)
 class Rbac:
     """rights: sorted, those to write and bind the release's roles included. documents: roles that
-    give them and their bindings, in the order to apply them."""
+    give them and their bindings, in the order to apply them. namespaces: must be there first."""
 
     release: str
     rights: Sequence[Right]
     documents: Sequence[Object]
+
+    @property
+    def namespaces(self) -> list[str]:
+        """Namespaces of the documents that do not come with Kubernetes."""
+        return namespaces_for(self.documents)
 
     def to_dict(self) -> Object:
         """The JSON form: a List that `kubectl apply -f` takes."""

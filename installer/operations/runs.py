@@ -19,18 +19,23 @@ _MESSAGE_LIMIT = 1000
 
 def begin_run(command: str, release: str) -> Run:
     """A run that starts now, by this user on this machine."""
-    try:
-        user = getpass.getuser()
-    except (KeyError, OSError):  # a user id without a name, as in containers
-        user = str(os.getuid())
     stamp = datetime.now(UTC)
     return Run(
         id=f"{stamp:%Y%m%d-%H%M%S}-{secrets.token_hex(3)}",
         command=command,
         release=release,
         started=_rfc3339(stamp),
-        by=f"{user}@{socket.gethostname()}",
+        by=this_user(),
     )
+
+
+def this_user() -> str:
+    """Who runs this, as user@host."""
+    try:
+        user = getpass.getuser()
+    except (KeyError, OSError):  # a user id without a name, as in containers
+        user = str(os.getuid())
+    return f"{user}@{socket.gethostname()}"
 
 
 def end_run(run: Run, outcome: str, message: str = "") -> Run:

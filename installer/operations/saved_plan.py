@@ -9,7 +9,7 @@ from pathlib import Path
 
 from installer import __version__
 from installer.cluster.client import Cluster
-from installer.cluster.ledger import Ledger
+from installer.cluster.ledger import Ledger, Run
 from installer.core.errors import ChecksFailed, InstallerError, UsageError
 from installer.core.objects import Object, Ref, dig, fingerprint
 from installer.operations.planning import Plan
@@ -90,6 +90,15 @@ def check_current(cluster: Cluster, saved: SavedPlan, prepared: Prepared, file: 
     reasons = list(_reasons(cluster, saved, now, prepared.ledger))
     if not reasons:
         return
+    run = prepared.ledger.last_run
+    if run is not None and _carried_out(saved, now, prepared, run):
+        raise ChecksFailed(
+            f"this plan was carried out already: run {run.id}, by {run.by} at {run.started}, "
+            "left what it describes, and nothing differs",
+            kind="plan-outdated",
+            object=file,
+            remedy=f"there is nothing to do; kserve-installer status shows {saved.release}",
+        )
     remedy = f"look at a new one: kserve-installer plan {saved.release} --save {file}"
     if prepared.ledger.state == "installing":
         remedy = (
@@ -105,6 +114,14 @@ def check_current(cluster: Cluster, saved: SavedPlan, prepared: Prepared, file: 
         object=file,
         remedy=remedy,
     )
+
+
+def _carried_out(then: SavedPlan, now: SavedPlan, prepared: Prepared, run: Run) -> bool:
+    """Whether a later install has left everything as this plan wants it."""
+    later = run.id != then.run and run.command == "install" and run.outcome == "done"
+    wanted = {item.ref.identity: item.digest for item in then.objects if item.decision != "delete"}
+    same = wanted == {item.ref.identity: item.digest for item in now.objects}
+    return later and same and prepared.nothing_to_do
 
 
 def _reasons(cluster: Cluster, then: SavedPlan, now: SavedPlan, ledger: Ledger) -> Iterator[str]:

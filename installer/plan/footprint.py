@@ -114,6 +114,25 @@ def requests_of(pod_spec: Mapping[str, Any]) -> tuple[dict[str, Decimal], bool]:
     return found, complete
 
 
+def limits_of(pod_spec: Mapping[str, Any]) -> dict[str, Decimal]:
+    """What a quota on limits counts for one pod: as requests, of limits that are set.
+
+    Source: kubernetes, `pkg/quota/v1/evaluator/core/pods.go`, PodUsageFunc.
+    """
+    found = {}
+    for name in ("cpu", "memory"):
+        running = [_limit(c, name) for c in pod_spec.get("containers") or []]
+        first = [_limit(c, name) for c in pod_spec.get("initContainers") or []]
+        total = max([sum(running, Decimal(0)), *first])
+        overhead = dig(pod_spec, "overhead", name)
+        found[name] = total + (quantity(overhead) if total and overhead is not None else 0)
+    return found
+
+
+def _limit(container: Mapping[str, Any], name: str) -> Decimal:
+    return quantity(dig(container, "resources", "limits", name, default=0))
+
+
 def _request(container: Mapping[str, Any], name: str) -> Decimal | None:
     for part in ("requests", "limits"):
         value = dig(container, "resources", part, name)

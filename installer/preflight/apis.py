@@ -125,7 +125,9 @@ def _aggregated(world: World) -> Iterator[Detail]:
         told = failed if api_version in used else warning
         if api_version in used:
             breaks = f"the release has objects of {api_version}; {breaks}"
-        yield told(f"{name} is not available ({fault}): {breaks}", remedy, f"APIService {name}")
+        yield told(
+            f"APIService {name} is not available ({fault}): {breaks}", remedy, f"APIService {name}"
+        )
 
 
 def unavailable(service: Object) -> str:
@@ -145,16 +147,34 @@ def unavailable(service: Object) -> str:
 
 
 def _valid(world: World) -> Iterator[Detail]:
-    left: dict[str, list[Ref]] = defaultdict(list)
-    for preview in dry_runs(world):
+    previews = dry_runs(world)
+    for preview in previews:
         detail = preview_detail(preview)
         if detail is not None:
             yield detail
-        elif preview.unseen:
-            left[preview.unseen].append(preview.ref)
-    for why, refs in left.items():
-        count = f"{len(refs)} object" + ("" if len(refs) == 1 else "s")
-        yield note(f"{count} could not be previewed: {why}", objects=[str(ref) for ref in refs])
+    yield from doubts(previews)
+    later = [preview for preview in previews if preview.unseen and not preview.doubt]
+    for why, refs in _by_reason(later):
+        told = f"{_count(refs)} could not be previewed: {why}"
+        yield note(told, objects=[str(ref) for ref in refs])
+
+
+def doubts(previews: Sequence[Preview]) -> Iterator[Detail]:
+    """One detail per reason for which dry runs that were due told nothing. Pure."""
+    for why, refs in _by_reason([preview for preview in previews if preview.doubt]):
+        reason = f"could not look at {_count(refs)}, because {why}"
+        yield unknown(reason, objects=[str(ref) for ref in refs])
+
+
+def _by_reason(previews: Sequence[Preview]) -> list[tuple[str, list[Ref]]]:
+    found: dict[str, list[Ref]] = defaultdict(list)
+    for preview in previews:
+        found[preview.unseen].append(preview.ref)
+    return list(found.items())
+
+
+def _count(refs: Sequence[Ref]) -> str:
+    return f"{len(refs)} object" + ("" if len(refs) == 1 else "s")
 
 
 def _conflicts(world: World) -> Iterator[Detail]:
@@ -162,6 +182,7 @@ def _conflicts(world: World) -> Iterator[Detail]:
     ours = {item.ref for item in world.target.wanted if world.applied(item)}
     for preview in dry_runs(world):
         yield from told_conflicts(preview, take=preview.ref in asked, ours=preview.ref in ours)
+    yield from doubts(dry_runs(world))
 
 
 def told_conflicts(preview: Preview, *, take: bool, ours: bool = False) -> Iterator[Detail]:

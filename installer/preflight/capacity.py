@@ -169,6 +169,10 @@ def _summary(needs: Sequence[Need], rooms: Sequence[Room]) -> str:
     )
 
 
+def _pods(count: int) -> str:
+    return f"{count} pod" if count == 1 else f"{count} pods"
+
+
 def _times(need: Need, rooms: Sequence[Room]) -> Demand:
     count = len(rooms) if need.every else need.count
     return Demand(need.demand.cpu * count, need.demand.memory * count)
@@ -213,7 +217,7 @@ def slot_details(needs: Sequence[Need], rooms: Sequence[Room], autoscaler: str) 
     coming = sum(len(rooms) if need.every else need.count for need in needs)
     free = sum(max(0, room.pods) for room in rooms)
     if not unplaced:
-        yield note(f"{coming} pods to come, {free} slots free")
+        yield note(f"{_pods(coming)} to come, {free} slots free")
         return
     say = warning if autoscaler else failed
     count = sum(each.count for each in unplaced)
@@ -221,7 +225,7 @@ def slot_details(needs: Sequence[Need], rooms: Sequence[Room], autoscaler: str) 
     more = f" and {len(unplaced) - _SHOWN} more" if len(unplaced) > _SHOWN else ""
     bring = f"; {autoscaler} may bring nodes" if autoscaler else ""
     yield say(
-        f"{count} of {coming} pods to come find no slot ({free} are free on the nodes): "
+        f"{count} of {_pods(coming)} to come would find no slot ({free} are free on the nodes): "
         f"{names}{more}: {unplaced[0].message.rstrip('.')}{bring}",
         "add a node, or let nodes take more pods (--max-pods of the kubelet)",
         pods=count,

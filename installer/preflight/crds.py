@@ -22,7 +22,7 @@ from installer.preflight.crd_schema import (
     versions_of,
 )
 from installer.preflight.existing_inventory import Owner, owner_of
-from installer.preflight.world import World
+from installer.preflight.world import LEDGER, World
 
 _CRD = "CustomResourceDefinition"
 _SHOWN = 5
@@ -30,6 +30,7 @@ _PARALLEL = 4
 
 
 def _stored(world: World) -> Iterator[Detail]:
+    yield from world.unseen(_CRD)
     for wanted, live in _changing(world):
         yield from stored_versions(wanted, live)
 
@@ -66,13 +67,14 @@ def stored_versions(wanted: Object, live: Object) -> Iterator[Detail]:
 
 
 def _foreign(world: World) -> Iterator[Detail]:
+    yield from world.unseen(_CRD, LEDGER)
     mine = world.ledger.owners()
     marks = load_foreign().owners
     for item in _definitions(world):
         live = _live(world, item)
         if live is None:
             yield from names_taken(world, item.body)
-        elif item.ref.identity not in mine:
+        elif item.ref.identity not in mine and LEDGER not in world.blind:
             yield from owned_by(owner_of(live, marks), item.ref.name, world.forced(item))
     for wanted, found in _changing(world):
         yield from shape_conflicts(wanted, found)
@@ -131,6 +133,7 @@ def names_taken(world: World, wanted: Object) -> Iterator[Detail]:
 
 
 def _objects(world: World) -> Iterator[Detail]:
+    yield from world.unseen(_CRD)
     for wanted, live in _changing(world):
         name = str(dig(live, "metadata", "name"))
         try:

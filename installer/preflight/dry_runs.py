@@ -24,11 +24,16 @@ _CRD = "CustomResourceDefinition"
 
 @dataclass(frozen=True, slots=True)
 class Preview:
-    """What became of one dry run. failure: None when it passed; unseen: why nothing was learnt."""
+    """What became of one dry run. failure: None when it passed; unseen: why nothing was learnt.
+
+    doubt: nothing was learnt of an object that may well be refused; without it there was nothing
+    to learn yet, or another check tells.
+    """
 
     ref: Ref
     failure: Failure | None = None
     unseen: str = ""
+    doubt: bool = False
 
 
 def dry_runs(world: World) -> Sequence[Preview]:
@@ -47,9 +52,9 @@ def _ask_all(world: World) -> list[Preview]:
     }
 
     def ask(item: Wanted) -> Preview:
-        unseen = _unseen(world, item, spaces, moving)
-        if unseen:
-            return Preview(item.ref, unseen=unseen)
+        unasked = _unasked(world, item, spaces, moving)
+        if unasked:
+            return unasked
         preview = _sent(world, item, force=False)
         foreign = conflicts_of(preview) and not world.forced(item)
         if preview.failure and preview.failure.kind == "field-conflict" and not foreign:
@@ -73,33 +78,45 @@ def _sent(world: World, item: Wanted, *, force: bool) -> Preview:
     return Preview(item.ref)
 
 
-def _unseen(world: World, item: Wanted, spaces: set[str], moving: set[tuple[str, str]]) -> str:
-    ref = item.ref
+def _unasked(
+    world: World, item: Wanted, spaces: set[str], moving: set[tuple[str, str]]
+) -> Preview | None:
+    """Why this object is not sent; None when it is."""
+    ref, blind = item.ref, _CRD in world.blind
     if ref.namespace and ref.namespace not in spaces:
-        return "their namespace does not exist yet"
+        return Preview(ref, unseen="their namespace does not exist yet")
     if ref.kind == _CRD and world.target.decision(item) == "create":
-        return "they are new CRDs"
-    if (ref.group, ref.kind) in moving:
-        return "their CRD is yet to be applied"
+        why = "you may not see whether these CRDs exist" if blind else "they are new CRDs"
+        return Preview(ref, unseen=why, doubt=blind)
+    moves = (ref.group, ref.kind) in moving
+    if moves and not blind:
+        return Preview(ref, unseen="their CRD is yet to be applied")
     try:
         known = world.cluster.discovery().find(ref.api_version, ref.kind)
     except ApiError as error:
-        return f"discovery of {ref.api_version} failed: {error.message}"
-    return "" if known else "their kind is not served"
+        why = f"discovery of {ref.api_version} failed: {error.message}"
+        return Preview(ref, unseen=why, doubt=True)
+    if moves:
+        if known is None:
+            return Preview(ref, unseen="their CRD is yet to be applied")
+        return Preview(ref, unseen="you may not see whether their CRD changes", doubt=True)
+    return None if known else Preview(ref, unseen="their kind is not served")
 
 
 def judged(ref: Ref, failure: Failure) -> Preview:
     """A refusal that says something about the object, or why it says nothing. Pure."""
     if failure.kind == "dry-run-unsupported":
-        return Preview(ref, unseen=failure.cause)
+        return Preview(ref, unseen=failure.cause, doubt=True)
     if failure.kind.startswith("webhook-"):
-        return Preview(ref, unseen=f"webhook {failure.webhook} cannot be called")
+        return Preview(ref, unseen=f"webhook {failure.webhook} cannot be called", doubt=True)
     if failure.kind == "forbidden":
-        return Preview(ref, unseen="you lack the right (see rights-objects, rights-escalation)")
+        why = "you lack the right (see rights-objects, rights-escalation)"
+        return Preview(ref, unseen=why, doubt=True)
     if failure.kind in ("terminating-namespace", "not-found", "no-match"):
-        return Preview(ref, unseen=failure.cause)
+        return Preview(ref, unseen=failure.cause, doubt=failure.kind == "terminating-namespace")
     if failure.transient:
-        return Preview(ref, unseen=f"the API server did not answer: {failure.cause}")
+        why = f"the API server did not answer: {failure.cause}"
+        return Preview(ref, unseen=why, doubt=True)
     return Preview(ref, failure)
 
 

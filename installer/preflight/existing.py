@@ -11,6 +11,7 @@ from installer.cluster.deletion import why_still_there
 from installer.core.checks import Detail, failed, note, warning
 from installer.core.objects import Object, Ref, dig, ref_of
 from installer.preflight.check import Check
+from installer.preflight.dead_conversions import conversion_verdicts, unconverted
 from installer.preflight.existing_external import EXTERNAL_CHECKS
 from installer.preflight.existing_halves import halves
 from installer.preflight.existing_inventory import Inventory
@@ -21,6 +22,7 @@ from installer.preflight.existing_read import (
     inventory,
     reachable,
     settled,
+    what_runs,
 )
 from installer.preflight.existing_verdicts import (
     duplicates,
@@ -28,13 +30,14 @@ from installer.preflight.existing_verdicts import (
     side_by_side,
     torn_definitions,
 )
-from installer.preflight.stale_webhooks import stale_entries, verdicts
-from installer.preflight.world import World
+from installer.preflight.stale_webhooks import own_verdicts, stale_entries, verdicts
+from installer.preflight.world import LEDGER, World
 
 _DEFINITION = "CustomResourceDefinition"
 
 
 def _release(world: World) -> Iterator[Detail]:
+    yield from world.unseen(LEDGER)
     ledger, release = world.ledger, world.target.release
     if ledger.state == "uninstalling":
         yield failed(
@@ -60,7 +63,7 @@ def _release(world: World) -> Iterator[Detail]:
 
 
 def _components(world: World) -> Iterator[Detail]:
-    stock, data = inventory(world), load_foreign()
+    (stock, lacking), data = what_runs(world), load_foreign()
     external = {component.name for component in world.target.external}
     for component in world.target.components:
         project = data.of_component(component.name)
@@ -72,6 +75,7 @@ def _components(world: World) -> Iterator[Detail]:
         for installation in found:
             yield foreign(component, installation, world.target.adopt)
     yield from _bystanders(stock, world)
+    yield from lacking
 
 
 def _bystanders(stock: Inventory, world: World) -> Iterator[Detail]:
@@ -93,9 +97,12 @@ def _bystanders(stock: Inventory, world: World) -> Iterator[Detail]:
 
 
 def _duplicates(world: World) -> Iterator[Detail]:
-    stock = inventory(world)
+    stock, lacking = what_runs(world)
     yield from duplicates(stock)
     yield from side_by_side(stock, [component.name for component in world.target.components])
+    yield from lacking
+    if lacking:
+        return
     yield from torn_definitions(stock)
     if any(obj["metadata"]["name"] == "profiles.kubeflow.org" for obj in definitions(world)):
         yield warning(
@@ -176,7 +183,7 @@ def _terminating(world: World) -> Iterator[Detail]:
             whole = {**namespace, "kind": "Namespace"}
             yield failed(
                 f"Namespace {name} is being deleted: {why_still_there(whole)}",
-                "wait until it is gone, or remove what holds it",
+                _unheld(world, "wait until it is gone, or remove what holds it"),
                 f"Namespace {name}",
             )
     ours = {definition.name for definition in inventory(world).definitions}
@@ -189,10 +196,25 @@ def _terminating(world: World) -> Iterator[Detail]:
         detail = failed if ref.identity in wanted else warning
         yield detail(
             f"{ref} is being deleted: {_why(world, ref, obj)}",
-            "remove the custom resources that hold it, or their finalizers where their controller "
-            "is gone",
+            _unheld(
+                world,
+                "remove the custom resources that hold it, or their finalizers where their "
+                "controller is gone",
+                ref,
+            ),
             str(ref),
         )
+
+
+def _unheld(world: World, remedy: str, crd: Ref | None = None) -> str:
+    """The remedy, behind what is to be done first where a conversion webhook holds it up."""
+    dead = next((d for d in unconverted(world) if crd is None or d.ref.name == crd.name), None)
+    if dead is None:
+        return remedy
+    return (
+        f"first the conversion webhook of {dead.ref} must answer ({dead.why}): bring it back with "
+        f"an install, or {dead.command}; then {remedy}"
+    )
 
 
 def _why(world: World, ref: Ref, metadata: Object) -> str:
@@ -205,17 +227,21 @@ def _why(world: World, ref: Ref, metadata: Object) -> str:
 
 def _webhooks(world: World) -> Iterator[Detail]:
     stock, mine = inventory(world), settled(world)
-    others = [item for item in configurations(world) if ref_of(item).identity not in mine]
-    found = stale_entries(others, lambda *service: reachable(world, *service), load_foreign())
+    every = stale_entries(
+        configurations(world), lambda *service: reachable(world, *service), load_foreign()
+    )
     external = {component.name for component in world.target.external}
-    found = [s for s in found if not (s.project and s.project.component in external)]
-    if not found:
-        return
+    others = [item for item in every if item.ref.identity not in mine]
+    found = [s for s in others if not (s.project and s.project.component in external)]
     brought = {
         (item.ref.namespace, item.ref.name): item.component
         for item in world.target.wanted
         if item.ref.kind == "Service"
     }
+    yield from own_verdicts([item for item in every if item.ref.identity in mine], brought)
+    yield from conversion_verdicts(unconverted(world), brought)
+    if not found:
+        return
     needs = {c.name: frozenset(c.needs) for c in world.target.components}
     running = [installation.project.name for installation in stock.installations]
     yield from verdicts(found, requests_of(world), running=running, brought=brought, needs=needs)

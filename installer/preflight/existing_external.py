@@ -14,7 +14,7 @@ from installer.cluster.registrations import backend_of, entries
 from installer.core.checks import Detail, failed, unknown
 from installer.core.objects import Object, ref_of
 from installer.preflight.check import Check
-from installer.preflight.existing_read import configurations, inventory, reachable
+from installer.preflight.existing_read import configurations, reachable, what_runs
 from installer.preflight.existing_verdicts import external
 from installer.preflight.stale_webhooks import project_of
 from installer.preflight.world import World
@@ -27,10 +27,11 @@ def components(world: World) -> Iterator[Detail]:
     """External components: there, healthy, which version."""
     if not world.target.external:
         return
-    stock = inventory(world)
+    stock, lacking = what_runs(world)
     for component, project in _external(world):
         found = [item for item in stock.of(project) if not item.ours]
         yield from external(component, project.title, found, world.target.catalog)
+    yield from lacking
 
 
 def webhooks(world: World) -> Iterator[Detail]:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 from installer.catalog.foreign import load_foreign
 from installer.cluster.errors import ApiError
+from installer.core.checks import Detail, unknown
+from installer.core.errors import InstallerError
 from installer.core.objects import Object, Ref, dig
 from installer.plan.drift import Entry
 from installer.preflight.existing_inventory import Inventory, Seen, take_stock
-from installer.preflight.world import World
+from installer.preflight.world import LEDGER, World
 
 _WORKLOADS = ("Deployment", "StatefulSet")
 _OPERATOR_GROUP = "operator.knative.dev"
@@ -23,8 +26,35 @@ def inventory(world: World) -> Inventory:
     return found
 
 
+def what_runs(world: World) -> tuple[Inventory, list[Detail]]:
+    """The inventory as far as workloads tell it, and what to say of the lists it lacks.
+
+    Of those that may not be read, only Deployments and StatefulSets are indispensable: without
+    CRDs and nodes the inventory still knows what runs, and less about who put it there.
+    """
+    lacking: list[Detail] = []
+    for read in (definitions, _nodes, _knative_servings):
+        try:
+            read(world)
+        except ApiError as error:
+            if error.failure.kind != "forbidden":
+                raise
+            reason = f"could not look at everything, because {error.message}"
+            lacking.append(unknown(reason, error.remedy, error.object))
+    if not lacking:
+        return inventory(world), []
+    found: Inventory = world.once("existing-running", lambda: _read(world, partly=True))
+    return found, lacking
+
+
 def settled(world: World) -> frozenset[tuple[str, str, str, str]]:
-    """What we applied or created ourselves; a reference noted before its apply is neither."""
+    """What we applied or created ourselves; a reference noted before its apply is neither.
+
+    Raises InstallerError when the ledger could not be read: then nobody knows what is ours.
+    """
+    for detail in world.unseen(LEDGER):
+        why = world.blind[LEDGER]
+        raise InstallerError(f"what is ours cannot be told: {why}", remedy=detail.remedy)
 
     def done(entry: Entry) -> bool:
         return bool(entry.seen) or entry.created
@@ -54,30 +84,43 @@ def reachable(world: World, namespace: str, service: str) -> str:
     return "" if ready else "no-endpoints"
 
 
-def _read(world: World) -> Inventory:
+def _nodes(world: World) -> list[Object]:
+    return world.nodes
+
+
+def _read(world: World, *, partly: bool = False) -> Inventory:
+    """partly: leave out lists that may not be read and that `what_runs` does without."""
+
+    def had(read: Callable[[World], list[Object]]) -> list[Object]:
+        try:
+            return read(world)
+        except ApiError as error:
+            if partly and error.failure.kind == "forbidden":
+                return []
+            raise
+
     with ThreadPoolExecutor(len(_WORKLOADS) + 1) as pool:
-        crds = pool.submit(definitions, world)
+        crds = pool.submit(had, definitions)
         pages = pool.map(lambda kind: world.listed("apps/v1", kind), _WORKLOADS)
         workloads = [item for page in pages for item in page]
     seen = Seen(
         workloads,
         crds.result(),
         settled(world),
-        _knative_servings(world),
+        tuple(sorted({str(dig(item, "metadata", "namespace")) for item in had(_knative_servings)})),
         _helm_releases(world, workloads),
         frozenset(
-            key for node in world.nodes for key in dig(node, "metadata", "labels", default={})
+            key for node in had(_nodes) for key in dig(node, "metadata", "labels", default={})
         ),
     )
     return take_stock(seen, load_foreign())
 
 
-def _knative_servings(world: World) -> tuple[str, ...]:
-    """Namespaces with a KnativeServing, from which Knative's operator installs."""
+def _knative_servings(world: World) -> list[Object]:
+    """Each KnativeServing, from which Knative's operator installs in its namespace."""
     for version in world.cluster.discovery().versions(_OPERATOR_GROUP):
-        items = world.listed(f"{_OPERATOR_GROUP}/{version}", "KnativeServing", metadata_only=True)
-        return tuple(sorted({str(dig(item, "metadata", "namespace")) for item in items}))
-    return ()
+        return world.listed(f"{_OPERATOR_GROUP}/{version}", "KnativeServing", metadata_only=True)
+    return []
 
 
 def _helm_releases(world: World, workloads: list[Object]) -> dict[tuple[str, str], str]:

@@ -9,6 +9,8 @@ from installer.core.checks import Detail, failed, note, warning
 from installer.core.kubernetes_version import KubernetesVersion
 from installer.preflight.existing_inventory import Installation, Inventory, ends_with
 
+_SHOWN = 3
+
 
 def settings_lines(component: str) -> str:
     """A settings file that declares a component external."""
@@ -23,32 +25,48 @@ def foreign(component: Component, found: Installation, adopt: Sequence[str]) -> 
         "namespace": found.namespace,
         "versions": list(found.versions),
         "owner": owner.kind,
+        "healthy": not _unready(found),
     }
     where = str(found.workloads[0].ref)
     refusal = adoption_refused(component, found)
     if component.name in adopt:
         if refusal:
             reason = f"{found} in namespace {found.namespace} cannot be adopted: {refusal}"
+            reason += f"; it is from {owner.title}, {_health(found)}"
             return failed(reason, _ways_out(component, found), where, **data)
         reason = f"{found} in namespace {found.namespace}, from {owner.title}, is to be adopted"
         return note(reason, where, **data)
     reason = f"{found} is in namespace {found.namespace} already, from {owner.title}"
+    reason += f", {_health(found)}"
     adoption = f"adopt it with --adopt {component.name}"
     if refusal:
         adoption = f"not --adopt, because {refusal}"
-    data["settings"] = settings_lines(component.name)
+    if not _unready(found):
+        data["settings"] = settings_lines(component.name)
     data["adopt_refused"] = refusal
     return failed(reason, _ways_out(component, found, adoption), where, **data)
 
 
 def _ways_out(component: Component, found: Installation, adoption: str = "") -> str:
-    ways = [
-        f"use it as it is: `external: [{component.name}]` in the settings (-f)",
-        f"remove it first: {found.owner.remove}",
-    ]
+    use = f"use it as it is: `external: [{component.name}]` in the settings (-f)"
+    keep = [] if _unready(found) else [use]  # preflight refuses what is external and not ready
+    remove = f"remove it first: {found.owner.remove}"
     if adoption.startswith("not "):
-        return f"{'; or '.join(ways)}; {adoption}"
-    return "; or ".join([ways[0], adoption, ways[1]] if adoption else ways)
+        return f"{'; or '.join([*keep, remove])}; {adoption}"
+    return "; or ".join([*keep, *([adoption] if adoption else []), remove])
+
+
+def _unready(found: Installation) -> list[str]:
+    return [f"{each.ref} is {each.unready}" for each in found.workloads if each.unready]
+
+
+def _health(found: Installation) -> str:
+    """`healthy`, or which workloads are not; a clause."""
+    unready = _unready(found)
+    if not unready:
+        return "healthy"
+    more = f" and {len(unready) - _SHOWN} more" if len(unready) > _SHOWN else ""
+    return f"not healthy: {', '.join(unready[:_SHOWN])}{more}"
 
 
 def adoption_refused(component: Component, found: Installation) -> str:

@@ -105,27 +105,40 @@ def address_details(
     wanted: Sequence[Object], services: Sequence[Object], support: Support | None, now: datetime
 ) -> Iterator[Detail]:
     """Whether the release's LoadBalancer Services get an address. Pure."""
+    mine = {ref_of(body).identity for body in wanted}
     waiting = [each for each in services if _balanced(each) and _waits(each, now)]
+    explained = support is None or bool(support.lacks)
     for service in waiting:
         ref = ref_of(service)
-        minutes = int(_age(service, now) // 60)
-        yield warning(
-            f"{ref} is of type LoadBalancer and has waited {minutes} min for an address",
-            f"kubectl -n {ref.namespace} describe service {ref.name}" if support else "",
-            str(ref),
-        )
+        if not (explained and ref.identity in mine):
+            yield warning(
+                _waited(service, now),
+                f"kubectl -n {ref.namespace} describe service {ref.name}" if support else "",
+                str(ref),
+            )
+    # One fact is told once: that ours waits is said with the reason for it.
+    ours = [each for each in waiting if ref_of(each).identity in mine]
+    told = "; ".join(_waited(each, now) for each in ours)
     names = ", ".join(str(ref_of(body)) for body in wanted)
     if support is None:
+        stays = "stays" if ours else "would stay"
         yield warning(
             f"nothing here is known to give {names} an address (no cloud provider, MetalLB or "
-            "ServiceLB seen): it would stay <pending>, and is reached by its node port",
+            f"ServiceLB seen): it {stays} <pending>, and is reached by its node port"
+            + (f"; {told}" if told else ""),
             _remedy(wanted),
             str(ref_of(wanted[0])),
         )
     elif support.lacks:
-        yield warning(f"{support.title} is here, but {support.lacks}", support.remedy)
-    else:
+        reason = f"{support.title} is here, but {support.lacks}" + (f"; {told}" if told else "")
+        yield warning(reason, support.remedy)
+    elif not ours:
         yield note(f"{names} gets an address: {support.title} ({support.evidence})")
+
+
+def _waited(service: Object, now: datetime) -> str:
+    minutes = int(_age(service, now) // 60)
+    return f"{ref_of(service)} is of type LoadBalancer and has waited {minutes} min for an address"
 
 
 def _remedy(wanted: Sequence[Object]) -> str:

@@ -212,7 +212,7 @@ CHECKS = (
     Check(
         "network-api-server-proxy",
         "network",
-        "the API server calls webhooks without a proxy",
+        "no proxy is seen in the API server's environment",
         _proxy,
         objects=False,
     ),

@@ -12,10 +12,11 @@ from installer.core.objects import Object, dig
 from installer.plan.footprint import pod_spec_of
 from installer.plan.wanted import Wanted
 from installer.preflight.check import Check
-from installer.preflight.quotas import demand_of, shortfalls
+from installer.preflight.quotas import completed, constrained, demand_of, shortfalls, silent
 from installer.preflight.world import World
 
 _PARALLEL = 8
+_SHOWN = 6
 _PROBE = "kserve-installer-preflight-"
 _REFUSED = ("denied", "forbidden", "quota", "invalid")
 _NO_PREVIEW = ("dry-run-unsupported",)
@@ -104,20 +105,58 @@ def _way_out(failure: Failure) -> str:
 
 def _quota(world: World) -> Iterator[Detail]:
     names = {item.ref.namespace for item in world.target.wanted if item.ref.namespace}
-    todo = [i for i in world.target.wanted if world.target.decision(i) == "create"]
     for quota in world.listed("v1", "ResourceQuota"):
         namespace = quota["metadata"]["namespace"]
-        if namespace not in names:
-            continue
-        where = f"ResourceQuota {namespace}/{quota['metadata']['name']}"
-        demand = demand_of([item.body for item in todo if item.ref.namespace == namespace])
-        for short in shortfalls(quota, demand):
-            yield failed(
-                f"{where} allows {short.hard} of {short.resource}, {short.used} are used, and the "
-                f"release needs {short.needed} more",
-                f"raise {short.resource} of the quota",
-                where,
+        if namespace in names:
+            ranges = world.listed("v1", "LimitRange")
+            ranges = [each for each in ranges if each["metadata"]["namespace"] == namespace]
+            new, changed = (
+                [
+                    completed(item.body, ranges)
+                    for item in world.target.wanted
+                    if item.ref.namespace == namespace and world.target.decision(item) == decision
+                ]
+                for decision in ("create", "apply")
             )
+            yield from quota_details(quota, new, changed)
+
+
+def quota_details(
+    quota: Object, new: Sequence[Object], changed: Sequence[Object]
+) -> Iterator[Detail]:
+    """What a quota would refuse of objects that are made, and of pods of those that change. Pure.
+
+    new, changed: with the defaults of LimitRanges.
+    """
+    where = f"ResourceQuota {quota['metadata']['namespace']}/{quota['metadata']['name']}"
+    for short in shortfalls(quota, demand_of(new)):
+        yield failed(
+            f"{where} allows {short.hard} of {short.resource}, {short.used} are used, and the "
+            f"release needs {short.needed} more",
+            f"raise {short.resource} of the quota",
+            where,
+        )
+    missed = silent([*new, *changed], constrained(quota))
+    if missed:
+        resources = sorted({name for several in missed.values() for name in several})
+        told = list(missed)[:_SHOWN]
+        more = f" and {len(missed) - _SHOWN} more" if len(missed) > _SHOWN else ""
+        yield failed(
+            f"{where} constrains {' and '.join(resources)}, which containers of "
+            f"{', '.join(told)}{more} do not state: the API server would refuse their pods",
+            f"create a LimitRange with defaults for them in namespace "
+            f"{quota['metadata']['namespace']}, or set `resources` under `deployments` in the "
+            "settings",
+            where,
+            workloads=dict(missed),
+        )
+    rolled = [body for body in changed if body["kind"] == "Deployment"]
+    if rolled:
+        yield note(
+            f"{where} must leave room for one more pod of each Deployment that is changed "
+            f"({len(rolled)}) while it is rolled out",
+            where,
+        )
 
 
 def _foreign_webhooks(world: World) -> Iterator[Detail]:

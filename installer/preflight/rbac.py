@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
+from copy import deepcopy
 from typing import Any
 
 from installer.core.objects import Object
 from installer.preflight.rights_needed import ROLES, Right
 
 NAME = "kserve-installer"
+LABELS = {"app.kubernetes.io/part-of": "kserve-installer-rbac"}
+"""On every document, to find them again; nothing else that this installer makes carries it."""
 _VERBS = (
     "get",
     "list",
@@ -53,18 +56,25 @@ def roles_of(rights: Iterable[Right]) -> list[Object]:
 
 
 def documents(rights: Sequence[Right], subject: Mapping[str, str]) -> list[Object]:
-    """Namespaces, roles, and the bindings of a subject, in the order to apply them.
+    """Roles, and the bindings of a subject, in the order to apply them.
 
-    A Role needs its namespace, so those that do not come with Kubernetes lead the list.
+    A Role needs its namespace: see `namespaces_for`. Namespaces are no part of the documents, so
+    that deleting what was applied takes the rights away and leaves the stack.
     """
     roles = roles_of(rights)
-    namespaces = [role["metadata"]["namespace"] for role in roles if role["kind"] == "Role"]
-    spaces = [
-        {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}
-        for name in namespaces
-        if name not in _GIVEN
-    ]
-    return [*spaces, *roles, *(_binding(role, subject) for role in roles)]
+    return [*roles, *(_binding(role, subject) for role in roles)]
+
+
+def namespaces_for(documents: Iterable[Object]) -> list[str]:
+    """Namespaces that must be there before the documents, but for those of every cluster."""
+    places = {str(each["metadata"].get("namespace") or "") for each in documents}
+    return sorted(places - {"", *_GIVEN})
+
+
+def revocation() -> str:
+    """The command that takes all the rights away again."""
+    label = ",".join(f"{key}={value}" for key, value in LABELS.items())
+    return f"kubectl delete clusterrole,clusterrolebinding,role,rolebinding -A -l {label}"
 
 
 def _ordered(verbs: Iterable[str]) -> tuple[str, ...]:
@@ -81,7 +91,8 @@ def _rule(
 
 
 def _role(namespace: str, rules: list[dict[str, Any]]) -> Object:
-    metadata = {"name": NAME, **({"namespace": namespace} if namespace else {})}
+    metadata: dict[str, Any] = {"name": NAME, **({"namespace": namespace} if namespace else {})}
+    metadata["labels"] = dict(LABELS)
     return {
         "apiVersion": f"{ROLES}/v1",
         "kind": "Role" if namespace else "ClusterRole",
@@ -94,7 +105,7 @@ def _binding(role: Object, subject: Mapping[str, str]) -> Object:
     return {
         "apiVersion": f"{ROLES}/v1",
         "kind": f"{role['kind']}Binding",
-        "metadata": dict(role["metadata"]),
+        "metadata": deepcopy(role["metadata"]),
         "roleRef": {"apiGroup": ROLES, "kind": role["kind"], "name": NAME},
         "subjects": [dict(subject)],
     }

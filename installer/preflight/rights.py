@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import yaml
 
 from installer.core.checks import Detail, failed, note, unknown, warning
 from installer.preflight import rbac
 from installer.preflight.check import Check
-from installer.preflight.rights_held import Held, held, missing, not_held
+from installer.preflight.rights_held import Held, Lack, held, missing, not_held
 from installer.preflight.rights_needed import Right, grants, needed
 from installer.preflight.world import Target, World
 
@@ -19,23 +19,50 @@ _SOMEONE = rbac.subject("User", "NAME-OF-THE-USER")
 
 
 def _objects(world: World) -> Iterator[Detail]:
-    for kind, why in world.blind.items():
-        yield unknown(f"could not see which objects of {kind} exist, because {why}", object=kind)
+    yield from _lacking(world)
+    yield from blind_to(world.blind)
+
+
+def blind_to(blind: Mapping[str, str]) -> Iterator[Detail]:
+    """One detail for all that could not be seen when the install was decided. Pure."""
+    if blind:
+        kinds = sorted({key.partition(" in ")[0] for key in blind})
+        yield unknown(
+            f"could not see which of the release's objects exist, because you may not list "
+            f"{', '.join(kinds)} everywhere",
+            kinds=kinds,
+            reasons=dict(blind),
+        )
+
+
+def _lacking(world: World) -> Iterator[Detail]:
     have = _held(world)
     if have.everything:
         yield note("you may do everything in this cluster")
         return
     lacking = missing(world, have, _needed(world))
-    yield from told(lacking, world.target.release.name)
+    yield from told(lacking.rights, world.target.release.name)
+    yield from unsure(lacking)
     new = new_namespaces(world.target)
     every = [Right(name, "*", "*", "list") for name in new]
-    unseen = [right.namespace for right in missing(world, have, every)]
+    unseen = [right.namespace for right in missing(world, have, every).rights]
     if unseen:
         yield warning(
             f"you may not list every kind in {', '.join(unseen)}: an uninstall that looks for what "
             f"others have there would stop",
             "let an administrator make these namespaces first: an uninstall leaves them alone",
             namespaces=unseen,
+        )
+
+
+def unsure(lacking: Lack) -> Iterator[Detail]:
+    """What was not asked, because it would have been too many questions. Pure."""
+    if lacking.unsure:
+        yield unknown(
+            f"could not look at {len(lacking.unsure)} rights: this API server does not list all "
+            f"that you may do, and that is too much to ask one by one: {_listed(lacking.unsure)}",
+            "ask for one with `kubectl auth can-i VERB RESOURCE/NAME -n NAMESPACE`",
+            unsure=[str(right) for right in lacking.unsure],
         )
 
 
@@ -61,7 +88,9 @@ def told(lacking: Sequence[Right], release: str) -> Iterator[Detail]:
     for index, (namespace, rights) in enumerate(sorted(places.items())):
         data = {"missing": [str(right) for right in rights], "namespace": namespace}
         if index == 0:
-            data["rbac"] = yaml.safe_dump_all(rbac.documents(lacking, _SOMEONE), sort_keys=False)
+            roles = rbac.documents(lacking, _SOMEONE)
+            data["rbac"] = yaml.safe_dump_all(roles, sort_keys=False)
+            data["rbac_namespaces"] = rbac.namespaces_for(roles)
         where = f"in namespace {namespace}" if namespace else "in the whole cluster"
         object = f"Namespace {namespace}" if namespace else ""
         count = f"{len(rights)} right" + ("" if len(rights) == 1 else "s")
@@ -75,7 +104,9 @@ def _escalation(world: World) -> Iterator[Detail]:
     if have.everything:
         return
     given = grants(world.target.wanted)
-    lacking = set(missing(world, have, [grant.right for grant in given]))
+    found = missing(world, have, [grant.right for grant in given])
+    lacking = set(found.rights)
+    yield from unsure(found)
     release = world.target.release.name
     for grant in given:
         if grant.right not in lacking:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from installer.core.objects import Object, dig
@@ -15,7 +15,8 @@ _API = "authorization.k8s.io/v1"
 _PARALLEL = 8
 _NOWHERE = "kserve-installer-no-such-namespace"
 """A rules review answers for one namespace, its RoleBindings included; here there are none."""
-_ASKED_ONE_BY_ONE = 400
+_MOST_QUESTIONS = 400
+"""Of one round of questions to a server that cannot list what is allowed."""
 
 Rules = Sequence[Mapping[str, Any]]
 
@@ -46,15 +47,57 @@ def held(world: World, namespaces: Iterable[str]) -> Held:
     return Held(False, rules, not any(dig(a, "status", "incomplete") for a in answers))
 
 
-def missing(world: World, have: Held, rights: Sequence[Right]) -> list[Right]:
-    """The rights that the user lacks. What rules do not show is asked one by one where the server
-    says that there are more than rules."""
+@dataclass(frozen=True, slots=True)
+class Lack:
+    """rights: those that the user lacks. unsure: those that too many questions stood before."""
+
+    rights: Sequence[Right]
+    unsure: Sequence[Right] = ()
+
+
+def missing(world: World, have: Held, rights: Sequence[Right]) -> Lack:
+    """The rights that the user lacks; asked where the server says that there are more than rules.
+
+    At most some hundred questions; what is left is unsure, never lacking.
+    """
     lacking = [right for right in rights if not holds(have, right)]
-    if have.complete or len(lacking) > _ASKED_ONE_BY_ONE:
-        return lacking
-    with ThreadPoolExecutor(_PARALLEL) as pool:
-        answers = pool.map(lambda right: _may(world, right), lacking)
-        return [right for right, allowed in zip(lacking, answers, strict=True) if not allowed]
+    if have.complete:
+        return Lack(lacking)
+
+    def ask(asked: Sequence[Right]) -> Sequence[bool]:
+        with ThreadPoolExecutor(_PARALLEL) as pool:
+            return list(pool.map(lambda right: _may_once(world, right), asked))
+
+    return settle(lacking, ask)
+
+
+def settle(
+    rights: Sequence[Right],
+    ask: Callable[[Sequence[Right]], Sequence[bool]],
+    most: int = _MOST_QUESTIONS,
+) -> Lack:
+    """Which of these are lacking, by questions from the widest to the narrowest. Pure but for ask.
+
+    Authorizers beside RBAC know no names of objects and rarely namespaces, so that a question
+    for all of them mostly answers for hundreds of rights.
+    """
+    open_, asked = list(rights), 0
+    denied: set[Right] = set()
+    for widen in _WIDER:
+        questions = [q for q in dict.fromkeys(map(widen, open_)) if q not in denied]
+        questions = questions[: most - asked]
+        asked += len(questions)
+        answers = dict(zip(questions, ask(questions), strict=True)) if questions else {}
+        denied |= {question for question, allowed in answers.items() if not allowed}
+        open_ = [right for right in open_ if not answers.get(widen(right))]
+    return Lack([r for r in open_ if r in denied], [r for r in open_ if r not in denied])
+
+
+_WIDER: tuple[Callable[[Right], Right], ...] = (
+    lambda right: replace(right, namespace="", name=""),
+    lambda right: replace(right, name=""),
+    lambda right: right,
+)
 
 
 def holds(have: Held, right: Right) -> bool:
@@ -73,7 +116,8 @@ def not_held(have: Held, grant: Grant) -> list[str]:
     """What a user without `escalate` or `bind` lacks to give this role; empty when it may. Pure.
 
     Source: k8s.io/kubernetes, pkg/registry/rbac: a role may be written or bound by who holds
-    every rule in it in that scope, an aggregated one by who holds everything.
+    every rule in it in that scope, an aggregated one by who holds everything. Only rules of RBAC
+    count there, not what a cloud's authorizer allows besides, so that nothing is asked here.
     """
     if holds(have, grant.right):
         return []
@@ -128,6 +172,11 @@ def _may(world: World, right: Right) -> bool:
     }
     review = {"kind": "SelfSubjectAccessReview", "spec": {"resourceAttributes": attributes}}
     return bool(dig(_ask(world, "selfsubjectaccessreviews", review), "status", "allowed"))
+
+
+def _may_once(world: World, right: Right) -> bool:
+    allowed: bool = world.once(("may", right), lambda: _may(world, right))
+    return allowed
 
 
 def _rules(world: World, namespace: str) -> Object:

@@ -145,6 +145,24 @@ def verdicts(
             yield warning(reason, remedy, str(stale.ref), **data)
 
 
+def own_verdicts(
+    found: Sequence[Stale], brought: Mapping[tuple[str, str], str]
+) -> Iterator[Detail]:
+    """What stale configurations mean that are ours: never that they are to be removed."""
+    for stale in found:
+        first = stale.entries[0]
+        closed = "; what it matches is refused until then" if stale.fails_closed else ""
+        component = brought.get((first.namespace, first.service))
+        remedy = "`kserve-installer plan` shows what an install makes of it"
+        if component:
+            after = "brings it back" if first.gone else f"waits until {component} is ready"
+            remedy = f"an install {after}"
+        data = {"service": f"{first.namespace}/{first.service}", "ours": True}
+        yield warning(
+            f"{stale.ref} is ours, and {first.why}{closed}", remedy, str(stale.ref), **data
+        )
+
+
 def _blocked(
     stale: Stale,
     requests: Sequence[Request],

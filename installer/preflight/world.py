@@ -10,11 +10,15 @@ from typing import Any
 
 from installer.catalog.model import Catalog, Component, Release
 from installer.cluster.client import Cluster, Identity
-from installer.cluster.ledger import Ledger
+from installer.cluster.ledger import NAMESPACE, Ledger
+from installer.core.checks import Detail, unknown
 from installer.core.objects import Object, Ref
 from installer.plan.drift import Decision
 from installer.plan.settings import Settings
 from installer.plan.wanted import Wanted
+
+LEDGER = f"ConfigMap in {NAMESPACE}"
+"""Under this name the ledger is in `World.blind` when it could not be read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +89,15 @@ class World:
         self.target = target
         self._guard = threading.Lock()
         self._reads: dict[Any, Future[Any]] = {}
+
+    def unseen(self, *kinds: str) -> list[Detail]:
+        """What to say of those of these kinds (keys of `blind`) that could not be seen."""
+        remedy = f"`kserve-installer rbac {self.target.release.name}` prints the rights for it"
+        return [
+            unknown(f"could not look, because {self.blind[kind]}", remedy, kind)
+            for kind in kinds
+            if kind in self.blind
+        ]
 
     def applied(self, item: Wanted) -> bool:
         """Whether the ledger says that we have applied this object: then it is ours."""

@@ -40,9 +40,19 @@ def test_what_is_expected_is_counted_and_shown_when_asked_for() -> None:
     quiet, loud = shown(INJECTED), shown(INJECTED, verbose=True)
 
     assert "no drift: everything is as it was installed" in quiet
-    assert "(1 field written by controllers and others, as expected; see -v)" in quiet
+    assert "(1 field written by controllers and by the server, as expected; see -v)" in quiet
     assert "caBundle (written by cainjector at T2, and never ours)" in loud
     assert "install" not in loud.replace("installed", "")
+
+
+def test_what_others_added_is_always_shown_and_nothing_offers_to_put_it_back() -> None:
+    added = Difference(SERVICE, "istio", "added", "metadata.labels.x", manager="alice", time="T3")
+
+    said = shown(added, INJECTED)
+
+    assert "metadata.labels.x (added by alice at T3; an install leaves it)" in said
+    assert "everything is as it was installed" not in said
+    assert "puts it back" not in said
 
 
 @pytest.mark.parametrize(

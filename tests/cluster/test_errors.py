@@ -93,6 +93,39 @@ def test_an_answer_is_judged(code: int, message: str, kind: str, transient: bool
     assert failure.cause
 
 
+@pytest.mark.parametrize(
+    ("message", "remedy"),
+    [
+        (
+            'nodes is forbidden: User "u" cannot list resource "nodes" in API group "" at the '
+            "cluster scope",
+            "the right to list nodes in the whole cluster is enough",
+        ),
+        (
+            'deployments.apps "d" is forbidden: User "u" cannot get resource "deployments" in API '
+            'group "apps" in the namespace "n"',
+            "the right to get deployments.apps in namespace n is enough",
+        ),
+        (
+            'deployments.apps "d" is forbidden: User "u" cannot patch resource "deployments" in '
+            'API group "apps" in the namespace "n"',
+            "`kserve-installer rbac RELEASE` prints the rights",
+        ),
+        (
+            'clusterroles "c" is forbidden: user "u" is attempting to grant RBAC permissions not '
+            "currently held",
+            "cluster-admin",
+        ),
+    ],
+)
+def test_no_more_rights_are_asked_for_than_are_missing(message: str, remedy: str) -> None:
+    failure = classify(403, status(message))
+    assert failure.kind == "forbidden"
+    assert not failure.transient
+    assert remedy in failure.remedy
+    assert ("cluster-admin" in failure.remedy) is ("grant" in message)
+
+
 def test_a_proxy_before_a_webhook_is_explained() -> None:
     assert "NO_PROXY" in classify(500, status(POST + "Service Unavailable")).remedy
 

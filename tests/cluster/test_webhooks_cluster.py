@@ -10,8 +10,10 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+from fault_proxy import FaultProxy
 from stack import CERT_MANAGER, ISTIO, KFSERVING, KNATIVE, Manifest, apply, read
 from waits import PATIENCE, Following, Running
 
@@ -334,6 +336,71 @@ def test_a_cancelled_wait_ends(
     )
     with pytest.raises(Interrupted), run:
         _cancel_once_shown(run)
+
+
+@pytest.fixture
+def proxy(sandbox: SandboxInfo, tmp_path: Path) -> Iterator[FaultProxy]:
+    with FaultProxy(sandbox.kubeconfig, tmp_path) as started:
+        yield started
+
+
+def alone(proxy: FaultProxy, deadline: float) -> None:
+    """Wait for one webhook, which one request proves, through the proxy."""
+    ref = Ref("admissionregistration.k8s.io/v1", *_validating("cert-manager-webhook"))
+    cluster = Cluster.connect(kubeconfig=str(proxy.kubeconfig))
+    try:
+        wait_answering(cluster, [ref], [], deadline=deadline, cancel=Cancel())
+    finally:
+        cluster.close()
+
+
+@pytest.mark.usefixtures("manifests")
+@pytest.mark.parametrize("action", [{"status": 429}, {"status": 503}, {"close": True}])
+def test_what_the_api_server_says_of_itself_does_not_count_against_a_webhook(
+    proxy: FaultProxy, action: dict[str, Any]
+) -> None:
+    rule = proxy.on("POST", "dryRun=All", times=None, every=2, **action)
+    alone(proxy, deadline=20)
+    assert rule.hits, "no two answers came without a failure between them"
+
+
+@pytest.mark.usefixtures("manifests")
+def test_an_api_server_that_asks_for_a_pause_gets_it(proxy: FaultProxy) -> None:
+    rule = proxy.on("POST", "dryRun=All", status=429, headers={"Retry-After": "1000"})
+    with pytest.raises(NotReady) as caught:
+        alone(proxy, deadline=6)
+    assert caught.value.kind == "throttled"
+    assert (rule.hits, proxy.count("POST", "dryRun=All")) == (1, 1)
+
+
+def sibling(cluster: Cluster, ca: str) -> Ref:
+    """A webhook of cert-manager's Service that no request reaches."""
+    name = "sibling"
+    ours = cluster.get(Ref("admissionregistration.k8s.io/v1", *_validating("cert-manager-webhook")))
+    assert ours is not None
+    entry = dict(ours["webhooks"][0])
+    entry["name"] = "sibling.example.com"
+    entry["namespaceSelector"] = {"matchLabels": {"sibling.example.com/none": "none"}}
+    entry["clientConfig"] = {**entry["clientConfig"], **({"caBundle": ca} if ca else {})}
+    body = {key: ours[key] for key in ("apiVersion", "kind")}
+    cluster.apply({**body, "metadata": {"name": name}, "webhooks": [entry]}, force=True)
+    return Ref("admissionregistration.k8s.io/v1", *_validating(name))
+
+
+@pytest.mark.parametrize(("ca", "warnings"), [("", 0), ("YW5vdGhlcg==", 1)])
+def test_a_proven_webhook_vouches_for_what_its_service_and_ca_bundle_serve(
+    cluster: Cluster, manifests: dict[str, Manifest], ca: str, warnings: int
+) -> None:
+    manifest = manifests["cert-manager"]
+    ref = sibling(cluster, ca)
+    events: list[Event] = []
+    refs = [*manifest.webhooks, ref]
+    try:
+        wait_answering(cluster, refs, [], deadline=PATIENCE, cancel=Cancel(), emit=events.append)
+    finally:
+        cluster.delete(ref)
+    assert [str(event.fields["object"]) for event in events] == [str(ref)] * warnings
+    assert all("trusted with another CA bundle" in str(e.fields["message"]) for e in events)
 
 
 def _cancel_once_shown(run: Running) -> None:

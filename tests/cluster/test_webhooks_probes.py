@@ -12,7 +12,7 @@ import yaml
 
 from installer.catalog.load import load
 from installer.catalog.model import WebhookProbe
-from installer.cluster.errors import classify
+from installer.cluster.errors import classify, classify_exception
 from installer.cluster.probes import Answer, Phase, Specs, create, judge, read_one, touch
 from installer.cluster.registrations import (
     Backend,
@@ -61,7 +61,16 @@ CASES: list[tuple[Phase, str, Answer, str]] = [
     ("mutating", "w.example.com", answered(400, DRY_RUN), "unproven"),
     ("mutating", "w.example.com", answered(403, "forbidden: exceeded quota: q"), "weak"),
     ("mutating", "w.example.com", answered(403, "error looking up service account"), "blocked"),
-    ("mutating", "w.example.com", answered(503, "apiserver not ready"), "blocked"),
+    ("mutating", "w.example.com", answered(503, "apiserver not ready"), "silent"),
+    ("validating", "w.example.com", answered(429, "too many requests"), "silent"),
+    (
+        "validating",
+        "w.example.com",
+        Answer(None, classify_exception(ConnectionResetError())),
+        "silent",
+    ),
+    ("validating", "w.example.com", answered(401, "Unauthorized"), "blocked"),
+    ("conversion", "conversion of Thing.example.com", answered(504, "gone away"), "silent"),
     ("mutating", "w.example.com", answered(400, "cannot be handled as a Thing"), "unproven"),
     ("conversion", "conversion of Thing.example.com", answered(500, CONVERSION), "failing"),
     ("conversion", "conversion of Thing.example.com", answered(201), "strong"),

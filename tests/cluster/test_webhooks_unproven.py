@@ -90,11 +90,11 @@ def served(cluster: Cluster) -> Iterator[Cluster]:
         cluster.delete(ref_of(configuration(name)))
 
 
-def awaited(cluster: Cluster, *names: str, deadline: float = PATIENCE) -> list[Event]:
+def awaited(cluster: Cluster, *bodies: Object, deadline: float = PATIENCE) -> list[Event]:
     events: list[Event] = []
-    refs = [ref_of(configuration(name)) for name in names]
-    for name in names:
-        cluster.apply(configuration(name), force=True)
+    refs = [ref_of(body) for body in bodies]
+    for body in bodies:
+        cluster.apply(body, force=True)
     try:
         wait_answering(cluster, refs, [], deadline=deadline, cancel=Cancel(), emit=events.append)
     except NotReady:
@@ -104,7 +104,7 @@ def awaited(cluster: Cluster, *names: str, deadline: float = PATIENCE) -> list[E
 
 
 def test_a_webhook_that_nothing_can_prove_is_accepted_with_a_warning(served: Cluster) -> None:
-    events = awaited(served, "lone")
+    events = awaited(served, configuration("lone"))
     assert [event.name for event in events] == ["warning"]
     fields = events[0].fields
     assert fields["object"] == "ValidatingWebhookConfiguration lone"
@@ -116,7 +116,7 @@ def test_a_webhook_that_nothing_can_prove_is_accepted_with_a_warning(served: Clu
 
 
 def test_webhooks_without_proof_do_not_vouch_for_each_other(served: Cluster) -> None:
-    events = awaited(served, "lone", "other")
+    events = awaited(served, configuration("lone"), configuration("other"))
     assert sorted(event.fields["object"] for event in events) == [
         "ValidatingWebhookConfiguration lone",
         "ValidatingWebhookConfiguration other",
@@ -125,13 +125,21 @@ def test_webhooks_without_proof_do_not_vouch_for_each_other(served: Cluster) -> 
 
 def test_before_its_time_is_up_a_webhook_without_proof_is_not_accepted(served: Cluster) -> None:
     with pytest.raises(NotReady, match="nothing that its rules and selectors match"):
-        awaited(served, "lone", deadline=UNPROVABLE_SECONDS / 4)
+        awaited(served, configuration("lone"), deadline=UNPROVABLE_SECONDS / 4)
 
 
 def test_without_a_ready_pod_no_webhook_is_accepted(served: Cluster) -> None:
     served.apply(endpoints(), force=True)
     with pytest.raises(NotReady, match="has no ready pod"):
-        awaited(served, "lone", deadline=UNPROVABLE_SECONDS + 2)
+        awaited(served, configuration("lone"), deadline=UNPROVABLE_SECONDS + 2)
+
+
+def test_what_passes_without_a_webhook_when_it_fails_does_not_prove_it(served: Cluster) -> None:
+    body = configuration("lone")
+    body["webhooks"][0]["namespaceSelector"] = {}
+    events = awaited(served, body)
+    assert [event.name for event in events] == ["warning"]
+    assert "failurePolicy Ignore" in events[0].fields["message"]
 
 
 GROUP = "models.example.com"

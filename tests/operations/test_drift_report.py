@@ -10,7 +10,7 @@ import pytest
 from harness import RELEASE, Place, Stack, audited_writes
 
 from installer.core.objects import Ref, fingerprint
-from installer.operations.drift_report import differences_of
+from installer.operations.drift_report import beside_ours, differences_of
 from installer.operations.preview import Preview
 from installer.plan.diff import compare
 from installer.plan.drift import Entry
@@ -103,6 +103,30 @@ def test_each_field_says_who_made_it(
     assert told(live, wanted, after, same=same) == expected
 
 
+@pytest.mark.parametrize(
+    ("manager", "origin"),
+    [
+        ("kubectl-set", "added"),
+        ("alice", "added"),
+        ("kubectl-client-side-apply", "added"),
+        ("kube-controller-manager", "others"),
+        ("cainjector", "others"),
+        ("pilot-discovery", "others"),
+        ("webhook", "others"),
+    ],
+)
+def test_a_field_beside_ours_is_quiet_only_when_a_controller_wrote_it(
+    manager: str, origin: str
+) -> None:
+    live = config({"a": "1", "b": "1"}, ("kserve-installer", "a"), (manager, "b"))
+    body = config({"a": "1"})
+    item = Wanted(REF, "kfserving", "setup", body, fingerprint(body))
+
+    found = [(d.path, d.origin, d.manager, d.time) for d in beside_ours(item, live, None)]
+
+    assert found == [("data.b", origin, manager, "2021-03-02T10:00:00Z")]
+
+
 def drift(there: Place, *words: str) -> dict[str, Any]:
     """The drift report in the document of `status --drift`."""
     code, document = there.installer.status("--drift", *words)
@@ -125,6 +149,7 @@ def edited(stack: Stack) -> Iterator[Place]:
     cluster.patch(LOGGING, {"data": {"added": "by me"}}, manager="somebody")
     cluster.delete(CONFIG)
     yield stack
+    cluster.patch(LOGGING, {"data": {"added": None}}, manager="somebody")  # an install leaves it
     ended = stack.installer.run("install", RELEASE)
     assert ended.code == 0, ended.stderr
 
@@ -148,7 +173,8 @@ def test_an_edit_has_its_field_values_manager_and_time(edited: Place) -> None:
     report = drift(edited, "--mirror", str(edited.installer.mirror))
 
     found = {(d["object"]["name"], d["path"]): d for d in unexpected(report)}
-    assert set(found) == {(GATEWAY.name, "spec.type"), (CONFIG.name, "")}
+    added = (LOGGING.name, "data.added")
+    assert set(found) == {(GATEWAY.name, "spec.type"), (CONFIG.name, ""), added}
     edit = found[GATEWAY.name, "spec.type"]
     assert (edit["origin"], edit["live"], edit["installed"]) == (
         "edit",
@@ -158,8 +184,7 @@ def test_an_edit_has_its_field_values_manager_and_time(edited: Place) -> None:
     assert edit["manager"] == "kubectl-edit"
     assert edit["time"].startswith("20")
     assert found[CONFIG.name, ""]["origin"] == "deleted"
-    added = [d for d in report["differences"] if d["path"] == "data.added"]
-    assert [(d["origin"], d["manager"]) for d in added] == [("others", "somebody")]
+    assert (found[added]["origin"], found[added]["manager"]) == ("added", "somebody")
     assert audited_writes(edited.audit_log) == writes
 
 

@@ -152,10 +152,26 @@ def test_a_plan_writes_nothing_and_an_installed_release_has_no_differences(
     assert dry_runs(installed) == asked, "nothing has to be asked either"
 
 
-def test_the_plan_for_the_empty_cluster_does_not_fit_the_installed_one(
+def test_a_plan_that_was_carried_out_says_so(
     installed: Place, first: tuple[Path, dict[str, Any]]
 ) -> None:
+    run = ledgers.read(installed.cluster()).last_run
+    assert run is not None
+
     refused = install(installed, first[0])
+
+    assert (refused.code, refused.finished["error"]["kind"]) == (3, "plan-outdated")
+    message = refused.finished["error"]["message"]
+    assert f"this plan was carried out already: run {run.id}, by {run.by}" in message
+    assert refused.finished["writes"] == 0
+
+
+def test_a_plan_that_was_carried_out_does_not_fit_what_became_of_it(
+    there: Place, first: tuple[Path, dict[str, Any]]
+) -> None:
+    there.cluster().delete(LOGGING)
+
+    refused = install(there, first[0])
 
     assert (refused.code, refused.finished["error"]["kind"]) == (3, "plan-outdated")
     assert (
@@ -180,12 +196,16 @@ def test_edits_of_others_are_shown_with_old_new_and_who(there: Place) -> None:
     assert {"path": "spec.type", "old": "ClusterIP", "new": "LoadBalancer",
             "manager": "kubectl-edit"} in edited["changes"]  # fmt: skip
     assert "changed by kubectl-edit" in edited["reason"]
-    assert edited["stops"]
+    assert "taken back from kubectl-edit" in edited["reason"]
+    assert not edited["stops"]
     assert row(document, CONFIG)["reason"] == "was deleted since it was installed"
     assert len(audited_writes(there.audit_log)) == before + edits
     assert {c["name"]: c["why"] for c in document["components"]}["istio"] == (
         "same version, 1 object differs"
     )
+    ended = there.installer.run("install", RELEASE)
+    assert ended.code == 0, ended.stderr
+    assert (cluster.get(GATEWAY) or {})["spec"]["type"] == "LoadBalancer"
 
 
 def test_a_secret_is_shown_by_its_length_only(there: Place) -> None:

@@ -12,7 +12,7 @@ from installer.cluster.client import Cluster
 from installer.cluster.errors import Conflict, Failure
 from installer.core.objects import Object, Ref, ref_of
 from installer.plan.wanted import Wanted
-from installer.preflight.apis import brought_by, told_conflicts, unavailable
+from installer.preflight.apis import brought_by, doubts, told_conflicts, unavailable
 from installer.preflight.dry_runs import Preview, conflicts_of, judged, preview_detail
 from installer.sandbox.lifecycle import SandboxInfo
 
@@ -83,24 +83,43 @@ def test_conflicts_fail_with_their_manager_unless_they_are_to_be_taken_over() ->
 
 
 @pytest.mark.parametrize(
-    ("kind", "transient", "seen"),
+    ("kind", "transient", "seen", "doubt"),
     [
-        ("invalid", False, True),
-        ("immutable", False, True),
-        ("denied", False, True),
-        ("field-conflict", False, True),
-        ("dry-run-unsupported", False, False),
-        ("webhook-unreachable", True, False),
-        ("forbidden", False, False),
-        ("timeout", True, False),
+        ("invalid", False, True, False),
+        ("immutable", False, True, False),
+        ("denied", False, True, False),
+        ("field-conflict", False, True, False),
+        ("dry-run-unsupported", False, False, True),
+        ("webhook-unreachable", True, False, True),
+        ("forbidden", False, False, True),
+        ("timeout", True, False, True),
+        ("terminating-namespace", True, False, True),
+        ("not-found", False, False, False),
+        ("no-match", False, False, False),
     ],
 )
 def test_a_dry_run_says_something_about_the_object_or_nothing(
-    kind: str, transient: bool, seen: bool
+    kind: str, transient: bool, seen: bool, doubt: bool
 ) -> None:
     preview = judged(ROLE, Failure(kind, transient, "because", webhook="w"))
     assert (preview.failure is not None) is seen
     assert bool(preview.unseen) is not seen
+    assert preview.doubt is doubt
+
+
+def test_what_dry_runs_could_not_tell_is_unknown_once_per_reason() -> None:
+    other = Ref("v1", "Secret", "n", "other")
+    forbidden = Failure("forbidden", False, "no")
+    previews = [
+        judged(ROLE, forbidden),
+        judged(other, forbidden),
+        Preview(ROLE, unseen="they are new CRDs"),
+        Preview(ROLE),
+    ]
+    details = list(doubts(previews))
+    assert [detail.verdict for detail in details] == ["unknown"]
+    assert "could not look at 2 objects, because you lack the right" in details[0].reason
+    assert details[0].data["objects"] == [str(ROLE), str(other)]
 
 
 def test_a_conflict_is_left_to_its_own_check() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
@@ -26,7 +27,8 @@ from installer.cluster.client import Cluster
 from installer.cluster.deletion import wait_gone
 from installer.core.cancel import Cancel
 from installer.core.checks import Finding
-from installer.core.objects import Ref
+from installer.core.objects import Ref, ref_of
+from installer.plan.drift import Entry
 from installer.plan.settings import Settings
 from installer.sandbox import lifecycle, script
 from installer.sandbox.lifecycle import SandboxInfo
@@ -273,6 +275,55 @@ def test_a_stale_webhook_of_the_stack_may_be_removed_by_the_install(
         assert "--remove-stale-webhooks" in finding.details[0].remedy
 
 
+def test_our_own_webhook_without_its_service_is_brought_back_and_never_offered_for_removal(
+    seen: Any, cluster: Cluster
+) -> None:
+    mine = webhooks(
+        "cert-manager-webhook",
+        "webhook.cert-manager.io",
+        service="cert-manager/cert-manager-webhook",
+        apiGroups=["cert-manager.io"],
+        resources=["*"],
+    )
+    ref = ref_of(mine)
+    with placed(cluster, [mine, namespace("kserve-installer")]):
+        record = ledgers.ComponentRecord("cert-manager", "0.15.1", "installed")
+        entries = {ref.identity: Entry(ref, "sent", "seen")}
+        ledgers.write_component(cluster, record.with_entries(entries))
+        finding = seen()["existing-webhooks"]
+    (detail,) = finding.details
+    assert finding.verdict == "warning"
+    assert "Service cert-manager/cert-manager-webhook does not exist" in detail.reason
+    assert detail.remedy == "an install brings it back"
+
+
+@pytest.mark.parametrize(
+    ("service", "verdict"),
+    [("cert-manager/cert-manager-webhook", "warning"), ("gone/gone", "failed")],
+)
+def test_a_crd_whose_conversion_webhook_is_gone_is_found(
+    seen: Any, cluster: Cluster, service: str, verdict: str
+) -> None:
+    crd = definition("certificates", "cert-manager.io", "Certificate")
+    space, _, name = service.partition("/")
+    crd["spec"]["preserveUnknownFields"] = False
+    crd["spec"]["conversion"] = {
+        "strategy": "Webhook",
+        "webhook": {
+            "conversionReviewVersions": ["v1"],
+            "clientConfig": {"service": {"namespace": space, "name": name}},
+        },
+    }
+    with placed(cluster, [crd]):
+        finding = seen()["existing-webhooks"]
+        assert finding.verdict == verdict
+        assert f"Service {service} does not exist" in reasons(finding, verdict)
+        command = next(d for d in finding.details if d.verdict == verdict).remedy.split("'")[1]
+        # what the remedy says is a patch that the server takes
+        cluster.patch(ref_of(crd), json.loads(command))
+        assert seen()["existing-webhooks"].verdict == "ok"
+
+
 def test_namespaces_and_crds_that_are_being_deleted_are_found(seen: Any, cluster: Cluster) -> None:
     with (
         held(cluster, namespace("knative-serving"), "v1", "ConfigMap", "knative-serving"),
@@ -313,7 +364,7 @@ def test_an_adopted_component_that_is_not_there_changes_nothing(seen: Any) -> No
 def test_what_we_only_noted_before_an_apply_is_not_ours(seen: Any, cluster: Cluster) -> None:
     """A run that was refused leaves references in the ledger of objects that are another's."""
     ref = Ref("apps/v1", "Deployment", "cert-manager", "cert-manager")
-    entry = ledgers.Entry(ref)
+    entry = Entry(ref)
     objects = [namespace("cert-manager"), deployment(ref.namespace, ref.name, CONTROLLER)]
     with placed(cluster, [*objects, namespace("kserve-installer")], ready=False):
         record = ledgers.ComponentRecord("cert-manager", "0.15.1", "installing")

@@ -87,12 +87,21 @@ def test_what_others_installed_stops_with_three_ways_out() -> None:
     detail = foreign(CERT_MANAGER, installed(), ())
     assert detail.verdict == "failed"
     assert detail.reason == (
-        "cert-manager 0.15.1 is in namespace cert-manager already, from kubectl"
+        "cert-manager 0.15.1 is in namespace cert-manager already, from kubectl, healthy"
     )
     assert "`external: [cert-manager]`" in detail.remedy
     assert "--adopt cert-manager" in detail.remedy
     assert "kubectl delete -f it" in detail.remedy
     assert detail.data["settings"].endswith("external: [cert-manager]\n")
+
+
+def test_what_is_not_ready_is_told_so_and_not_offered_for_use_as_it_is() -> None:
+    detail = foreign(CERT_MANAGER, installed(unready="progressing: 0 of 1 pods are available"), ())
+    assert detail.verdict == "failed"
+    assert "not healthy: Deployment cert-manager/cert-manager is progressing" in detail.reason
+    assert "external" not in detail.remedy
+    assert "settings" not in detail.data
+    assert detail.remedy.startswith("adopt it with --adopt cert-manager; or remove it first: ")
 
 
 def test_adoption_is_offered_only_where_it_is_possible() -> None:

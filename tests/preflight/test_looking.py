@@ -4,18 +4,28 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 from accounts import account, give, until
 from fault_proxy import FaultProxy
+from foreign_installs import deployment, namespace, placed
 
+from installer.catalog.sources import SourceOptions
 from installer.cluster.client import Cluster
+from installer.cluster.errors import ApiError
 from installer.core.cancel import Cancel
 from installer.core.checks import Detail, failed, note
 from installer.core.errors import InstallerError, Interrupted
+from installer.core.events import silent
 from installer.operations import preflight as operation
+from installer.operations.drift_report import drift
+from installer.operations.matrix import matrix
+from installer.operations.planning import make_plan
+from installer.operations.preflight import Selection
+from installer.operations.prepare import InstallOptions, choose
 from installer.preflight.check import Check
 from installer.preflight.run import run_checks
 from installer.preflight.world import World
@@ -96,16 +106,7 @@ def test_a_403_on_a_list_is_told_as_not_seen_and_never_as_fine(
 ) -> None:
     cluster = Cluster.connect(kubeconfig=str(sandbox.kubeconfig))
     narrow = account(cluster, sandbox, "narrow", tmp_path)
-    subject = {"kind": "ServiceAccount", "name": "narrow", "namespace": "default"}
-    role = {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "view"}
-    binding = {
-        "apiVersion": "rbac.authorization.k8s.io/v1",
-        "kind": "ClusterRoleBinding",
-        "metadata": {"name": "narrow"},
-        "roleRef": role,
-        "subjects": [subject],
-    }
-    give(cluster, [binding])
+    give(cluster, [viewing("narrow")])
     theirs = Cluster.connect(kubeconfig=str(narrow))
     until(lambda: _may_list(theirs))
     found = look(sandbox, kubeconfig=narrow)
@@ -113,7 +114,68 @@ def test_a_403_on_a_list_is_told_as_not_seen_and_never_as_fine(
         assert found[name].verdict == "unknown", found[name]
         assert "could not look, because" in found[name].details[0].reason
     assert found["kubernetes-version"].verdict in ("ok", "note")
-    assert found["rights-objects"].verdict == "failed"
+    rights = found["rights-objects"]
+    assert rights.verdict == "failed"
+    assert [d.verdict for d in rights.details if d.verdict != "warning"][-1] == "unknown"
+    assert sum(d.verdict == "unknown" and "kinds" in d.data for d in rights.details) == 1
+    assert {name: found[name].verdict for name in NEED_DEFINITIONS} == dict.fromkeys(
+        NEED_DEFINITIONS, "unknown"
+    )
+    assert found["existing-release"].verdict == "ok"
+    assert "new CRDs" not in str(found["apis-valid"].details)
+
+
+NEED_DEFINITIONS = (
+    "apis-valid",
+    "apis-conflicts",
+    "existing-components",
+    "existing-duplicates",
+    "existing-halves",
+    "existing-webhooks",
+    "existing-terminating",
+    "crds-stored-versions",
+    "crds-foreign",
+    "crds-objects",
+)
+
+
+@pytest.mark.cluster
+def test_to_an_account_without_rights_nothing_that_is_there_looks_fine(
+    look: Any, sandbox: SandboxInfo, shared: Path, tmp_path: Path
+) -> None:
+    admin = Cluster.connect(kubeconfig=str(sandbox.kubeconfig))
+    nobody = account(admin, sandbox, "nobody", tmp_path)
+    found = look(sandbox, kubeconfig=nobody, only=("existing", "crds", "apis"))
+    needing = ("existing-release", "existing-gateways", *NEED_DEFINITIONS)
+    assert {name: found[name].verdict for name in needing} == dict.fromkeys(needing, "unknown")
+    for name in needing:
+        assert any("could not look" in d.reason for d in found[name].details), found[name]
+    cluster = Cluster.connect(kubeconfig=str(nobody))
+    sources = SourceOptions(mirror=str(shared / "upstream"))
+    options = InstallOptions("", sources=sources)
+    rows = matrix(cluster, options, Selection(only=("existing",)), silent, Cancel()).rows
+    assert len(rows) > 1
+    assert "yes" not in {row.answer for row in rows}
+    with pytest.raises(ApiError) as refused:
+        make_plan(cluster, choose(replace(options, release="kfserving-0.5.1")), silent, Cancel())
+    with pytest.raises(ApiError) as unread:
+        drift(cluster, options, silent, Cancel())
+    for error in (refused.value, unread.value):
+        assert 'cannot list resource "' in error.message
+        assert "the right to list " in error.remedy
+        assert "kserve-installer rbac" in error.remedy
+
+
+def viewing(name: str) -> dict[str, Any]:
+    """The binding that lets an account see what the ClusterRole view shows."""
+    role = {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "view"}
+    return {
+        "apiVersion": "rbac.authorization.k8s.io/v1",
+        "kind": "ClusterRoleBinding",
+        "metadata": {"name": name},
+        "roleRef": role,
+        "subjects": [{"kind": "ServiceAccount", "name": name, "namespace": "default"}],
+    }
 
 
 def _may_list(cluster: Cluster) -> bool:
@@ -159,14 +221,45 @@ def test_answers_that_fail_in_passing_change_nothing(
 
 
 @pytest.mark.cluster
-def test_an_api_server_that_is_restarted_meanwhile_ends_in_findings(
+def test_an_api_server_that_is_restarted_meanwhile_ends_in_findings_or_one_sentence(
     look: Any, sandbox_factory: Any
 ) -> None:
     own = sandbox_factory("1.20.2", name="preflight-restarted")
     found: dict[str, Any] = {}
-    thread = threading.Thread(target=lambda: found.update(look(own)))
+    refused: list[InstallerError] = []
+
+    def run() -> None:
+        try:
+            found.update(look(own))
+        except InstallerError as error:  # away before the first answer, for longer than is tried
+            refused.append(error)
+
+    thread = threading.Thread(target=run)
     thread.start()
     lifecycle.restart(own.name, "kube-apiserver")
     thread.join(120)
-    assert found, "it ended without a report"
+    assert found or refused, "it did not end"
     assert "failed" not in {finding.verdict for finding in found.values()}
+    assert all("no answer from the API server" in error.message for error in refused)
+
+
+@pytest.mark.cluster
+def test_what_runs_is_told_to_somebody_who_may_not_list_crds_and_nodes(
+    look: Any, sandbox: SandboxInfo, tmp_path: Path
+) -> None:
+    cluster = Cluster.connect(kubeconfig=str(sandbox.kubeconfig))
+    viewer = account(cluster, sandbox, "viewer", tmp_path)
+    give(cluster, [viewing("viewer")])
+    theirs = Cluster.connect(kubeconfig=str(viewer))
+    until(lambda: _may_list(theirs))
+    image = "quay.io/jetstack/cert-manager-controller:v0.15.1"
+    there = [namespace("somewhere"), deployment("somewhere", "cert-manager", image)]
+    with placed(cluster, there, ready=False):
+        details = look(sandbox, kubeconfig=viewer, only=("existing",))[
+            "existing-components"
+        ].details
+    assert [d.verdict for d in details] == ["failed", "unknown", "unknown"]
+    assert "somewhere" in details[0].reason
+    for kind, detail in zip(("customresourcedefinitions", "nodes"), details[1:], strict=True):
+        assert f'cannot list resource "{kind}"' in detail.reason
+        assert f"the right to list {kind}" in detail.remedy

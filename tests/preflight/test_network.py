@@ -64,6 +64,7 @@ def service(
 
 
 GATEWAY = service("istio-ingressgateway", namespace="istio-system")
+WAITING = service("istio-ingressgateway", namespace="istio-system", age=600)
 
 
 @pytest.mark.parametrize(
@@ -76,6 +77,10 @@ GATEWAY = service("istio-ingressgateway", namespace="istio-system")
         ([service("a", age=60)], Support("EKS", "seen"), ["note"]),
         ([service("a", age=600)], Support("EKS", "seen"), ["warning", "note"]),
         ([service("a", age=600)], None, ["warning", "warning"]),
+        # the release's own that waits is told once, with the reason where one is known
+        ([WAITING], None, ["warning"]),
+        ([WAITING], Support("MetalLB", "seen", "there is no IPAddressPool"), ["warning"]),
+        ([WAITING], Support("EKS", "seen"), ["warning"]),
         ([service("a", "ClusterIP", age=600)], Support("EKS", "seen"), ["note"]),
         ([service("a", address="192.0.2.1", age=600)], Support("EKS", "seen"), ["note"]),
     ],
@@ -85,6 +90,13 @@ def test_who_gives_addresses_and_who_waits_decides(
 ) -> None:
     found = list(address_details([GATEWAY], services, support, NOW))
     assert [d.verdict for d in found] == verdicts
+
+
+@pytest.mark.parametrize("support", [None, Support("EKS", "seen"), Support("MetalLB", "", "lacks")])
+def test_that_ours_waits_is_said_with_or_without_a_reason(support: Support | None) -> None:
+    [found] = address_details([GATEWAY], [WAITING], support, NOW)
+    assert "Service istio-system/istio-ingressgateway is of type" in found.reason
+    assert "has waited 10 min" in found.reason
 
 
 def test_an_address_that_another_service_has_is_evidence() -> None:

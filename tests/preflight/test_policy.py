@@ -11,8 +11,14 @@ from installer.cluster.client import Cluster
 from installer.cluster.errors import Failure
 from installer.core.objects import Object, Ref
 from installer.plan.wanted import Wanted
-from installer.preflight.policy import judged, label_details, missing_account, pod_of
-from installer.preflight.quotas import demand_of, shortfalls
+from installer.preflight.policy import (
+    judged,
+    label_details,
+    missing_account,
+    pod_of,
+    quota_details,
+)
+from installer.preflight.quotas import completed, constrained, demand_of, shortfalls, silent
 
 HOME = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "cert-manager"}}
 PLACE = Ref("v1", "Namespace", "", "cert-manager")
@@ -90,6 +96,82 @@ def test_a_quota_must_have_room_for_what_is_created(
     assert [item.resource for item in found] == short
 
 
+def with_resources(*containers: Object, replicas: int = 1) -> Object:
+    listed = [{"name": f"c{i}", "resources": each} for i, each in enumerate(containers)]
+    return workload(replicas, containers=listed)
+
+
+def quota_on(*names: str, hard: str = "1", **spec: Any) -> Object:
+    metadata = {"name": "small", "namespace": "home"}
+    return {"metadata": metadata, "spec": {"hard": dict.fromkeys(names, hard), **spec}}
+
+
+@pytest.mark.parametrize(
+    ("hard", "used", "short"),
+    [
+        ("2", "0", []),
+        ("2", "1500m", ["limits.cpu 1000m"]),
+        ("500m", "0", ["limits.cpu 1000m"]),
+    ],
+)
+def test_limits_of_all_pods_count(hard: str, used: str, short: list[str]) -> None:
+    quota = {"status": {"hard": {"limits.cpu": hard}, "used": {"limits.cpu": used}}}
+    body = with_resources(
+        {"limits": {"cpu": "300m"}}, {"limits": {"cpu": "200m"}, "requests": {"cpu": "1m"}},
+        replicas=2,
+    )  # fmt: skip
+    found = shortfalls(quota, demand_of([body]))
+    assert [f"{item.resource} {item.needed}" for item in found] == short
+
+
+DEFAULTS = {"spec": {"limits": [{"type": "Container", "default": {"cpu": "1", "memory": "1Mi"},
+                                 "defaultRequest": {"cpu": "10m"}}]}}  # fmt: skip
+POD_ONLY = {"spec": {"limits": [{"type": "Pod", "max": {"cpu": "1"}}]}}
+
+
+@pytest.mark.parametrize(
+    ("resources", "names", "ranges", "missed"),
+    [
+        ({}, ["requests.cpu"], [], ["requests.cpu"]),
+        ({}, ["cpu", "memory"], [], ["cpu", "memory"]),
+        ({}, ["pods", "configmaps"], [], []),
+        ({"requests": {"cpu": "1m"}}, ["requests.cpu"], [], []),
+        ({"requests": {"cpu": "1m"}}, ["limits.cpu"], [], ["limits.cpu"]),
+        # a limit stands in for a request
+        ({"limits": {"cpu": "1m"}}, ["requests.cpu", "limits.cpu"], [], []),
+        ({}, ["limits.cpu", "requests.cpu"], [DEFAULTS], []),
+        ({}, ["limits.cpu", "requests.memory"], [DEFAULTS], ["requests.memory"]),
+        ({}, ["limits.cpu"], [POD_ONLY], ["limits.cpu"]),
+    ],
+)
+def test_a_container_must_state_what_a_quota_constrains(
+    resources: Object, names: list[str], ranges: list[Object], missed: list[str]
+) -> None:
+    body = completed(with_resources({"requests": {"cpu": "1"}, "limits": {"cpu": "1",
+                     "memory": "1"}}, resources), ranges)  # fmt: skip
+    found = silent([body], constrained(quota_on(*names)))
+    assert found == ({"Deployment home/a": missed} if missed else {})
+
+
+def test_defaults_of_a_limit_range_are_counted() -> None:
+    body = completed(with_resources({}), [DEFAULTS])
+    assert demand_of([body])["limits.cpu"] == 1
+    assert str(demand_of([body])["requests.cpu"]) == "0.01"
+
+
+def test_a_quota_with_scopes_is_left_aside() -> None:
+    quota = quota_on("limits.cpu", hard="0", scopes=["BestEffort"])
+    assert list(quota_details(quota, [workload()], [])) == []
+
+
+def test_a_refusal_names_the_workload_and_a_change_needs_room_for_one_more_pod() -> None:
+    details = list(quota_details(quota_on("limits.cpu"), [], [workload()]))
+    assert [detail.verdict for detail in details] == ["failed", "note"]
+    assert "limits.cpu, which containers of Deployment home/a do not state" in details[0].reason
+    assert "LimitRange" in details[0].remedy
+    assert "one more pod" in details[1].reason
+
+
 @pytest.mark.parametrize(
     ("name", "labels", "ours", "said"),
     [
@@ -155,6 +237,22 @@ def test_a_quota_that_is_too_small_is_found_before_the_controller_meets_it(
     found = look(sandbox, only=("policy",))["policy-quota"]
     assert found.verdict == "failed"
     assert "count/deployments.apps" in found.details[0].reason
+
+
+@pytest.mark.cluster
+def test_a_quota_on_limits_refuses_pods_that_state_none_until_there_are_defaults(
+    look: Any, sandbox: Any, home: Cluster
+) -> None:
+    made(home, "ResourceQuota", {"hard": {"limits.cpu": "2"}})
+    found = look(sandbox, only=("policy",))["policy-quota"]
+    assert found.verdict == "failed"
+    assert "Deployment cert-manager/cert-manager" in found.details[0].reason
+    assert "limits.cpu" in found.details[0].reason
+    made(home, "LimitRange", {"limits": [{"type": "Container", "default": {"cpu": "1"}}]})
+    found = look(sandbox, only=("policy",))["policy-quota"]
+    assert [d.reason.partition("and the ")[2] for d in found.details] == [
+        "release needs 3000m more"
+    ]
 
 
 @pytest.mark.cluster

@@ -14,12 +14,20 @@ import yaml
 from accounts import account, give, until
 
 from installer.catalog.sources import SourceOptions
+from installer.cluster import ledger
 from installer.cluster.client import Cluster
 from installer.core.cancel import Cancel
 from installer.core.events import silent
 from installer.operations.prepare import InstallOptions, choose
 from installer.operations.rbac import Rbac, rbac
-from installer.preflight.rbac import documents, roles_of, rules_of, subject
+from installer.preflight.rbac import (
+    documents,
+    namespaces_for,
+    revocation,
+    roles_of,
+    rules_of,
+    subject,
+)
 from installer.preflight.rights_held import Held, holds
 from installer.preflight.rights_needed import Right, plural_of
 from installer.sandbox import lifecycle
@@ -106,12 +114,24 @@ def test_users_objects_are_deleted_only_when_asked_for(found: Rbac, shared: Path
     assert right in more.rights
 
 
-def test_namespaces_lead_the_roles_that_need_them() -> None:
-    made = documents([Right("a", "", "pods", "list"), Right("kube-system", "", "pods", "list")],
-                     SOMEONE)  # fmt: skip
-    names = [(item["kind"], item["metadata"]["name"]) for item in made]
-    assert names[0] == ("Namespace", "a")
-    assert ("Namespace", "kube-system") not in names
+def test_deleting_what_was_applied_takes_rights_away_and_no_namespace(found: Rbac) -> None:
+    kinds = {item["kind"] for item in found.documents}
+    assert kinds == {"ClusterRole", "ClusterRoleBinding", "Role", "RoleBinding"}
+
+
+def test_every_document_carries_the_label_that_the_revocation_selects(found: Rbac) -> None:
+    selector = revocation().partition(" -l ")[2]
+    key, _, value = selector.partition("=")
+    assert all(item["metadata"]["labels"] == {key: value} for item in found.documents)
+    assert value != ledger.MANAGER
+    kinds = revocation().split()[2].split(",")
+    assert {item["kind"].lower() for item in found.documents} == set(kinds)
+
+
+def test_namespaces_that_roles_need_are_named_but_for_those_of_every_cluster() -> None:
+    made = documents([Right("a", "", "pods", "list"), Right("kube-system", "", "pods", "list"),
+                      Right("", "", "pods", "list")], SOMEONE)  # fmt: skip
+    assert namespaces_for(made) == ["a"]
 
 
 @pytest.mark.parametrize(
@@ -127,8 +147,15 @@ def test_what_is_printed_is_yaml_with_its_caveats_and_a_placeholder(shared: Path
     done = command("rbac", RELEASE, "--mirror", str(shared / "upstream"))
     assert done.returncode == 0, done.stderr
     assert "# escalate and bind: " in done.stdout
+    assert "#   kubectl create namespace kserve-installer\n" in done.stdout
+    assert f"#   {revocation()}\n" in done.stdout
     bindings = [d for d in yaml.safe_load_all(done.stdout) if d["kind"].endswith("Binding")]
     assert {b["subjects"][0]["name"] for b in bindings} == {"NAME-OF-THE-USER"}
+
+
+def test_the_command_to_apply_names_the_subject(shared: Path) -> None:
+    done = command("rbac", RELEASE, "--group", "my team", "--mirror", str(shared / "upstream"))
+    assert f"rbac {RELEASE} --group 'my team' | kubectl apply -f -\n" in done.stdout
 
 
 def test_bindings_are_for_one_subject() -> None:
@@ -150,6 +177,8 @@ def test_a_release_is_installed_and_removed_with_exactly_these_rights(
                       *mirror)  # fmt: skip
     roles = json.loads(printed.stdout)["items"]
     kubeconfig = account(admin, sandbox, "installer", tmp_path)
+    for name in namespaces_for(roles):
+        admin.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}})
     give(admin, roles)
     flags = ["--kubeconfig", str(kubeconfig), "-o", "json"]
     checks = ["preflight", RELEASE, "--only", "rights", *flags, *mirror]

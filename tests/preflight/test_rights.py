@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +19,9 @@ from installer.core.objects import Ref
 from installer.operations.prepare import InstallOptions, choose
 from installer.operations.rbac import wanted_objects
 from installer.plan.drift import Decision
-from installer.preflight.rights import new_namespaces, told
-from installer.preflight.rights_held import Held, holds, not_held
+from installer.preflight.rbac import namespaces_for
+from installer.preflight.rights import new_namespaces, told, unsure
+from installer.preflight.rights_held import Held, Lack, holds, not_held, settle
 from installer.preflight.rights_needed import ROLES, Grant, Right
 from installer.preflight.world import Part, Target
 from installer.sandbox.lifecycle import SandboxInfo
@@ -79,6 +81,55 @@ def test_rules_in_one_namespace_do_not_give_a_role_for_all() -> None:
     assert not_held(Held(False, {"home": [rule(["*"], ["*"], ["*"])]}), grant) == ["get pods"]
 
 
+NAMED = [Right("home", "", "pods", "get", f"pod-{number}") for number in range(1000)]
+
+
+class Authorizer:
+    """Allows what it is made with, and whatever that covers; counts its questions."""
+
+    def __init__(self, *allowed: Right) -> None:
+        self.allowed, self.asked = allowed, 0
+
+    def __call__(self, rights: Sequence[Right]) -> list[bool]:
+        self.asked += len(rights)
+        return [
+            any(
+                (a.verb, a.resource) == (r.verb, r.resource)
+                and a.namespace in ("", r.namespace)
+                and a.name in ("", r.name)
+                for a in self.allowed
+            )
+            for r in rights
+        ]
+
+
+@pytest.mark.parametrize(
+    ("allowed", "rights", "asked", "lacking", "unsure"),
+    [
+        # one question for all answers for a thousand objects
+        ([Right("", "", "pods", "get")], NAMED, 1, 0, 0),
+        ([Right("home", "", "pods", "get")], NAMED, 2, 0, 0),
+        ([NAMED[0]], NAMED[:3], 5, 2, 0),
+        ([], NAMED[:3], 5, 3, 0),
+        ([], [LIST_PODS, Right("", "", "pods", "list")], 2, 2, 0),
+        # the bound: what was not asked is not said to be lacking
+        ([], NAMED, 10, 8, 992),
+        ([], [], 0, 0, 0),
+    ],
+)
+def test_an_authorizer_that_lists_nothing_is_asked_from_wide_to_narrow(
+    allowed: list[Right], rights: list[Right], asked: int, lacking: int, unsure: int
+) -> None:
+    server = Authorizer(*allowed)
+    found = settle(rights, server, most=10)
+    assert (server.asked, len(found.rights), len(found.unsure)) == (asked, lacking, unsure)
+
+
+def test_rights_that_were_not_asked_are_unknown_and_not_missing() -> None:
+    assert [d.verdict for d in unsure(Lack([LIST_PODS], NAMED))] == ["unknown"]
+    assert list(unsure(Lack([LIST_PODS]))) == []
+
+
 def test_what_is_missing_is_told_by_namespace_and_as_roles() -> None:
     details = list(told([LIST_PODS, GET_ONE, Right("", "", "nodes", "list")], "a-release"))
     assert [d.object for d in details] == ["", "Namespace home"]
@@ -128,7 +179,7 @@ def test_an_account_without_rights_is_told_what_to_ask_for(
         "roleRef": reader,
         "subjects": [who],
     }
-    made = [role, binding]
+    made, places = [role, binding], []
     give(admin, made)
     as_account = Cluster.connect(kubeconfig=str(mine))
     until(lambda: _reads(as_account))
@@ -139,6 +190,11 @@ def test_an_account_without_rights_is_told_what_to_ask_for(
         assert any("namespaces" in d.reason for d in objects.details)
         assert any("ClusterRole istiod-istio-system" in d.reason for d in escalation.details)
         asked = list(yaml.safe_load_all(objects.details[0].data["rbac"]))
+        places = objects.details[0].data["rbac_namespaces"]
+        assert places == namespaces_for(asked)
+        made += [{"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}
+                 for name in places]  # fmt: skip
+        give(admin, made)
         for item in asked:
             if "subjects" in item:
                 item["subjects"] = [who]
@@ -155,6 +211,8 @@ def test_an_account_without_rights_is_told_what_to_ask_for(
             metadata = item["metadata"]
             admin.delete(Ref(item["apiVersion"], item["kind"], metadata.get("namespace", ""),
                              metadata["name"]))  # fmt: skip
+        # the sandbox is shared: whoever comes next meets no namespace that is going
+        until(lambda: not any(admin.get(Ref("v1", "Namespace", "", name)) for name in places))
 
 
 def _reads(cluster: Cluster) -> bool:

@@ -9,7 +9,13 @@ import pytest
 from installer.catalog.foreign import load_foreign
 from installer.core.objects import Object
 from installer.preflight.existing_matching import Request, sees
-from installer.preflight.stale_webhooks import Stale, removable, stale_entries, verdicts
+from installer.preflight.stale_webhooks import (
+    Stale,
+    own_verdicts,
+    removable,
+    stale_entries,
+    verdicts,
+)
 
 FOREIGN = load_foreign()
 CERT = "webhook.cert-manager.io"
@@ -194,3 +200,18 @@ def test_what_the_install_serves_again_in_time_blocks_nothing(
 def test_only_what_fails_closed_blocks(policy: str, verdict: str) -> None:
     entry = webhook(rules=[rule([""], ["pods"])], failurePolicy=policy)
     assert _verdict(entry, POD, brought={}) == verdict
+
+
+@pytest.mark.parametrize(
+    ("state", "brought", "remedy"),
+    [
+        ("gone", OWN, "an install brings it back"),
+        ("no-endpoints", OWN, "an install waits until cert-manager is ready"),
+        ("gone", {}, "`kserve-installer plan` shows what an install makes of it"),
+    ],
+)
+def test_our_own_is_a_warning_that_offers_no_removal(
+    state: str, brought: dict[tuple[str, str], str], remedy: str
+) -> None:
+    (detail,) = own_verdicts([stale(webhook(), state=state)], brought)
+    assert (detail.verdict, detail.remedy) == ("warning", remedy)
