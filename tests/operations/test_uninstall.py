@@ -2,10 +2,21 @@
 
 from __future__ import annotations
 
+import signal
+from collections.abc import Callable
 from typing import Any
 
 import pytest
-from harness import RELEASE, MakePlace, Stack, applied_refs, audited_writes, state_of
+from harness import (
+    RELEASE,
+    MakePlace,
+    Stack,
+    applied_refs,
+    audited_writes,
+    finish,
+    follow,
+    state_of,
+)
 
 from installer.cluster import ledger as ledgers
 from installer.core.cancel import Cancel
@@ -171,10 +182,22 @@ def test_a_namespace_that_hangs_in_terminating_is_explained(stack: Stack) -> Non
             },
         }
     )
-    gone = stack.installer.run("uninstall", "--timeout", "40s")
+    running = stack.installer.start("uninstall")
+    follow(running, hangs("Namespace cert-manager", "example.com/never"))
+    running.send_signal(signal.SIGINT)
+    assert finish(running).code == 130
+    gone = stack.installer.run("uninstall", "--timeout", "45s")
     assert gone.code == 4, gone.stderr
     error = gone.finished["error"]
     assert "Namespace cert-manager" in error["message"]
     assert "example.com/never" in error["message"]
     cluster.patch(stuck, [{"op": "remove", "path": "/metadata/finalizers"}], type="json")
     assert stack.installer.run("uninstall").code == 0
+
+
+def hangs(name: str, why: str) -> Callable[[dict[str, Any]], bool]:
+    """Wants an event that says what an object that is to go waits for."""
+    return lambda event: (
+        event["event"] == "waiting"
+        and any(name in item["object"] and why in item["reason"] for item in event["for"])
+    )
