@@ -10,9 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cache
 
-from installer.catalog.load import FOREIGN, PACKAGED
-from installer.catalog.structure import read_yaml, structure
-from installer.core.errors import InvalidInput, Problem
+from installer.catalog.load import FOREIGN, packaged_facts
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,9 +77,4 @@ class Foreign:
 @cache
 def load_foreign() -> Foreign:
     """Read the packaged file. Raises InvalidInput with every problem."""
-    problems: list[Problem] = []
-    data = read_yaml(PACKAGED / FOREIGN, FOREIGN, problems)
-    value = None if problems else structure(Foreign, data, FOREIGN, problems)
-    if value is None:
-        raise InvalidInput("the catalog's list of other installers", problems)
-    return value
+    return packaged_facts(Foreign, FOREIGN, "the catalog's list of other installers")

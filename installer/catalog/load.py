@@ -12,6 +12,7 @@ from installer.catalog.structure import read_yaml, structure
 from installer.core.errors import InvalidInput, Problem
 
 T = TypeVar("T", Release, Component)
+Facts = TypeVar("Facts")
 
 PACKAGED = Path(__file__).resolve().parent.parent / "_versions"
 """versions/ as the package carries it; in a checkout a link to the folder at its top."""
@@ -19,6 +20,17 @@ FOREIGN = "foreign.yaml"
 """How installations by others are recognised: read by `foreign`."""
 PLATFORMS = "platforms.yaml"
 """What is known of Kubernetes distributions: read by `platforms`."""
+
+
+def packaged_facts(form: type[Facts], file: str, what: str) -> Facts:
+    """A packaged file of facts about the world; what: its name in errors. Raises InvalidInput with
+    every problem."""
+    problems: list[Problem] = []
+    data = read_yaml(PACKAGED / file, file, problems)
+    value = None if problems else structure(form, data, file, problems)
+    if value is None:
+        raise InvalidInput(what, problems)
+    return value
 
 
 @dataclass(slots=True)

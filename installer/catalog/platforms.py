@@ -11,10 +11,8 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Literal
 
-from installer.catalog.load import PACKAGED, PLATFORMS
+from installer.catalog.load import PLATFORMS, packaged_facts
 from installer.catalog.rules import order
-from installer.catalog.structure import read_yaml, structure
-from installer.core.errors import InvalidInput, Problem
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -197,9 +195,4 @@ def _seen(
 @cache
 def load_platforms() -> Platforms:
     """Read the packaged file. Raises InvalidInput with every problem."""
-    problems: list[Problem] = []
-    data = read_yaml(PACKAGED / PLATFORMS, PLATFORMS, problems)
-    value = None if problems else structure(Platforms, data, PLATFORMS, problems)
-    if value is None:
-        raise InvalidInput("the catalog's list of platforms", problems)
-    return value
+    return packaged_facts(Platforms, PLATFORMS, "the catalog's list of platforms")

@@ -62,6 +62,15 @@ class ComponentRecord:
 
 
 @dataclass(frozen=True, slots=True)
+class InTheWay:
+    """What stands in the way of an install; kind and remedy as of an InstallerError."""
+
+    kind: str
+    reason: str
+    remedy: str
+
+
+@dataclass(frozen=True, slots=True)
 class Ledger:
     """The stack as installed. state: empty (nothing), installing, installed, uninstalling.
 
@@ -87,6 +96,29 @@ class Ledger:
         if self.state != "installed":
             return ()
         return tuple(name for name in self.names if name not in self.components)
+
+    def applied(self, component: str, identity: tuple[str, str, str, str]) -> bool:
+        """Whether we have applied this object for this component: then it is ours."""
+        record = self.components.get(component)
+        entry = record.entries.get(identity) if record else None
+        return entry is not None and entry.applied
+
+    def in_the_way_of(self, release: str) -> InTheWay | None:
+        """Why this release cannot be installed over what is recorded; None when it can."""
+        if self.state == "uninstalling":
+            return InTheWay(
+                "uninstalling",
+                f"an uninstall of {self.release} has not ended",
+                "run `kserve-installer uninstall` to its end first",
+            )
+        if self.release and self.release != release:
+            return InTheWay(
+                "other-release",
+                f"{self.release} is installed here, and install does not go from one release to "
+                "another",
+                f"`kserve-installer uninstall`, then install {release}",
+            )
+        return None
 
     def owners(self) -> dict[tuple[str, str, str, str], Entry]:
         """Every entry of every component by object identity."""

@@ -19,9 +19,9 @@ from installer.core.errors import InstallerError
 from installer.core.events import Emit
 from installer.core.objects import Object, Ref
 from installer.operations.live import read_live
-from installer.operations.planning import missing_of
+from installer.operations.planning import previews_of
 from installer.operations.prepare import InstallOptions, PlannedComponent, Prepared, choose, prepare
-from installer.operations.preview import Preview, preview_all
+from installer.operations.preview import Preview
 from installer.plan.diff import ABSENT, Change, compare, path_text, speaks_of
 from installer.plan.drift import RAN_ONCE, Entry, seen_fingerprint
 from installer.plan.managers import Writer, fields_of_others, last_writer, writers_of
@@ -175,21 +175,7 @@ def _whole(ref: Ref, component: str, writer: Writer | None) -> Difference:
 
 
 def _fields(cluster: Cluster, prepared: Prepared, cancel: Cancel) -> Iterator[Difference]:
-    live = {key: obj for part in prepared.planned for key, obj in part.live.items()}
-    items = [
-        item
-        for part in prepared.planned
-        for item in part.wanted
-        if part.decisions[item.ref.identity] == "apply"
-    ]
-    previews = preview_all(
-        cluster,
-        items,
-        live,
-        missing_of(cluster, prepared, live),
-        forced=prepared.forced,
-        cancel=cancel,
-    )
+    previews = previews_of(cluster, prepared, cancel, "apply")
     owners = prepared.ledger.owners()
     for part in prepared.planned:
         yield from _of_component(part, owners, previews)

@@ -17,9 +17,15 @@ from installer.core.checks import WORST_FIRST, Detail, Finding
 from installer.core.errors import ChecksFailed, InstallerError, Interrupted
 from installer.core.events import Emit
 from installer.operations.live import Blind
-from installer.operations.preflight import Selection, counts, ledger_of, run_bounded
+from installer.operations.preflight import (
+    Selection,
+    counts,
+    ledger_of,
+    run_bounded,
+    target_for,
+)
 from installer.operations.prepare import Choice, InstallOptions, planned_of
-from installer.preflight.world import Part, Target, World
+from installer.preflight.world import Target, World
 
 Answer = Literal["yes", "findings", "no"]
 
@@ -154,15 +160,8 @@ class _Run:
         blind: notes what could not be seen.
         """
         options = choice.options
-        target = Target(
-            catalog=self.catalog,
-            release=choice.release,
-            components=choice.components,
-            external=[c for c in choice.components if c.name in options.settings.external],
-            settings=options.settings,
-            take_ownership=options.take_ownership,
-            adopt=options.adopt,
-        )
+        outside = [c for c in choice.components if c.name in options.settings.external]
+        target = target_for(choice, outside, ())
         try:
             planned, external = planned_of(
                 self.cluster, choice, self.ledger, self.emit, self.cancel, blind
@@ -173,8 +172,7 @@ class _Run:
             if options.sources.offline and isinstance(error, ChecksFailed):
                 return target, _NO_SOURCES
             return target, error.message
-        parts = [Part(p.component, p.wanted, p.decisions, p.live) for p in planned]
-        return replace(target, parts=parts, external=external), ""
+        return target_for(choice, external, planned), ""
 
 
 _NO_SOURCES = "its sources are neither in the cache nor given with --mirror or --bundle"

@@ -27,6 +27,7 @@ from installer.operations.prepare import (
 )
 from installer.operations.preview import Missing, Preview, preview_all
 from installer.plan.diff import ABSENT, Change, compare
+from installer.plan.drift import Decision
 from installer.plan.footprint import Footprint, footprint
 from installer.plan.gating import WAITS, waits_for
 from installer.plan.managers import writers_of
@@ -146,21 +147,7 @@ def make_plan(cluster: Cluster, choice: Choice, emit: Emit, cancel: Cancel) -> P
 
 def explain(cluster: Cluster, prepared: Prepared, cancel: Cancel) -> Plan:
     """A decided install, explained."""
-    items = [
-        item
-        for part in prepared.planned
-        for item in part.wanted
-        if part.decisions[item.ref.identity] != "unchanged"
-    ]
-    live = {key: obj for part in prepared.planned for key, obj in part.live.items()}
-    previews = preview_all(
-        cluster,
-        items,
-        live,
-        missing_of(cluster, prepared, live),
-        forced=prepared.forced,
-        cancel=cancel,
-    )
+    previews = previews_of(cluster, prepared, cancel, "create", "apply")
     outside = {c.name: workloads_of(cluster, c) for c in prepared.external}
     rows = [
         *(row for part in prepared.planned for row in _rows(prepared, part, previews)),
@@ -179,6 +166,21 @@ def explain(cluster: Cluster, prepared: Prepared, cancel: Cancel) -> Plan:
         rows,
         footprint(bodies, _nodes(cluster)),
     )
+
+
+def previews_of(
+    cluster: Cluster, prepared: Prepared, cancel: Cancel, *decisions: Decision
+) -> dict[tuple[str, str, str, str], Preview]:
+    """Previews of the objects with one of these decisions."""
+    items = [
+        item
+        for part in prepared.planned
+        for item in part.wanted
+        if part.decisions[item.ref.identity] in decisions
+    ]
+    live = {key: obj for part in prepared.planned for key, obj in part.live.items()}
+    missing = missing_of(cluster, prepared, live)
+    return preview_all(cluster, items, live, missing, forced=prepared.forced, cancel=cancel)
 
 
 def missing_of(

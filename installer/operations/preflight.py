@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from installer.catalog.load import load
+from installer.catalog.model import Component
 from installer.cluster import ledger as ledgers
 from installer.cluster.client import Cluster, Identity
 from installer.cluster.errors import ApiError
@@ -16,7 +17,7 @@ from installer.core.checks import Finding
 from installer.core.errors import ChecksFailed, UsageError
 from installer.core.events import Emit, Event
 from installer.operations.live import Blind
-from installer.operations.prepare import Choice, Prepared, planned_of
+from installer.operations.prepare import Choice, PlannedComponent, Prepared, planned_of
 from installer.operations.runs import this_user
 from installer.preflight.check import CATEGORIES, Check
 from installer.preflight.registry import CHECKS
@@ -113,16 +114,8 @@ def preflight(
     blind: Blind = {}
     ledger = ledger_of(cluster, blind)
     planned, external = planned_of(cluster, choice, ledger, emit, cancel, blind)
-    target = Target(
-        catalog=load(choice.options.catalog),
-        release=choice.release,
-        components=choice.components,
-        external=external,
-        parts=[Part(p.component, p.wanted, p.decisions, p.live) for p in planned],
-        settings=choice.options.settings,
-        take_ownership=choice.options.take_ownership,
-        adopt=choice.options.adopt,
-    )
+    catalog = load(choice.options.catalog)
+    target = target_for(replace(choice, catalog=catalog), external, planned)
     world = World(cluster, identity, ledger, target, blind)
     findings = run_bounded(cluster, world, checks, selection.skip, cancel)
     return Report(identity, choice.release.name, findings)
@@ -155,18 +148,28 @@ def check_first(
     refuse_failures(findings, prepared)
 
 
-def target_of(prepared: Prepared) -> Target:
-    """What checks look at, of a decided install."""
+def target_for(
+    choice: Choice, external: Sequence[Component], planned: Sequence[PlannedComponent]
+) -> Target:
+    """What checks look at; planned: empty where the objects are not known."""
     return Target(
-        catalog=load(prepared.options.catalog),
-        release=prepared.release,
-        components=[*(p.component for p in prepared.planned), *prepared.external],
-        external=prepared.external,
-        parts=[Part(p.component, p.wanted, p.decisions, p.live) for p in prepared.planned],
-        settings=prepared.options.settings,
-        take_ownership=prepared.options.take_ownership,
-        adopt=prepared.options.adopt,
+        catalog=choice.catalog,
+        release=choice.release,
+        components=choice.components,
+        external=external,
+        parts=[Part(p.component, p.wanted, p.decisions, p.live) for p in planned],
+        settings=choice.options.settings,
+        take_ownership=choice.options.take_ownership,
+        adopt=choice.options.adopt,
     )
+
+
+def target_of(prepared: Prepared) -> Target:
+    """The same of a decided install."""
+    components = [*(part.component for part in prepared.planned), *prepared.external]
+    catalog = load(prepared.options.catalog)
+    choice = Choice(prepared.options, catalog, prepared.release, components)
+    return target_for(choice, prepared.external, prepared.planned)
 
 
 def refuse_failures(findings: Sequence[Finding], prepared: Prepared) -> None:

@@ -92,9 +92,7 @@ class Prepared:
 
     def applied(self, item: Wanted) -> bool:
         """Whether the ledger says that we have applied this object."""
-        record = self.ledger.components.get(item.component)
-        entry = record.entries.get(item.ref.identity) if record else None
-        return entry is not None and entry.applied
+        return self.ledger.applied(item.component, item.ref.identity)
 
     @property
     def recorded(self) -> bool:
@@ -195,19 +193,9 @@ def planned_of(
 
 def check_installed(ledger: Ledger, release: Release) -> None:
     """Raise ChecksFailed when the cluster holds another release, or half of an uninstall."""
-    if ledger.state == "uninstalling":
-        raise ChecksFailed(
-            f"an uninstall of {ledger.release} has not ended",
-            kind="uninstalling",
-            remedy="run `kserve-installer uninstall` to its end first",
-        )
-    if ledger.release and ledger.release != release.name:
-        raise ChecksFailed(
-            f"{ledger.release} is installed here, and install does not go from one release to "
-            f"another",
-            kind="other-release",
-            remedy=f"`kserve-installer uninstall`, then install {release.name}",
-        )
+    obstacle = ledger.in_the_way_of(release.name)
+    if obstacle is not None:
+        raise ChecksFailed(obstacle.reason, kind=obstacle.kind, remedy=obstacle.remedy)
 
 
 def plan_components(

@@ -15,7 +15,7 @@ from installer.cluster.registrations import backend_of, conversion_client
 from installer.core.checks import Detail, failed, warning
 from installer.core.objects import Object, Ref, ref_of
 from installer.preflight.existing_read import definitions, reachable
-from installer.preflight.stale_webhooks import Reachable
+from installer.preflight.stale_webhooks import Reachable, why_unserved
 from installer.preflight.world import World
 
 _KIND = "CustomResourceDefinition"
@@ -35,8 +35,7 @@ class DeadConversion:
     @property
     def why(self) -> str:
         """A clause that names the Service."""
-        place = f"Service {self.namespace}/{self.service}"
-        return f"{place} does not exist" if self.gone else f"{place} has no ready pod"
+        return why_unserved(self.namespace, self.service, gone=self.gone)
 
     @property
     def command(self) -> str:

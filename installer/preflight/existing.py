@@ -39,19 +39,9 @@ _DEFINITION = "CustomResourceDefinition"
 def _release(world: World) -> Iterator[Detail]:
     yield from world.unseen(LEDGER)
     ledger, release = world.ledger, world.target.release
-    if ledger.state == "uninstalling":
-        yield failed(
-            f"an uninstall of {ledger.release} has not ended",
-            "run `kserve-installer uninstall` to its end first",
-            release=ledger.release,
-        )
-    elif ledger.release and ledger.release != release.name:
-        yield failed(
-            f"{ledger.release} is installed here, and install does not go from one release to "
-            "another",
-            f"`kserve-installer uninstall`, then install {release.name}",
-            release=ledger.release,
-        )
+    obstacle = ledger.in_the_way_of(release.name)
+    if obstacle is not None:
+        yield failed(obstacle.reason, obstacle.remedy, release=ledger.release)
     elif ledger.state == "installing":
         yield warning(
             f"an install of {ledger.release} has not ended",

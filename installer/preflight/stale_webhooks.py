@@ -26,6 +26,12 @@ Reachable = Callable[[str, str], str]
 """(namespace, Service) → `gone`, `no-endpoints`, or empty."""
 
 
+def why_unserved(namespace: str, service: str, *, gone: bool) -> str:
+    """A clause that names a Service which does not exist, or has no pod."""
+    place = f"Service {namespace}/{service}"
+    return f"{place} does not exist" if gone else f"{place} has no ready pod"
+
+
 @dataclass(frozen=True, slots=True)
 class StaleEntry:
     """One webhook that nothing serves. gone: its Service does not exist; else it has no pod."""
@@ -39,8 +45,7 @@ class StaleEntry:
     @property
     def why(self) -> str:
         """A clause that names the Service."""
-        place = f"Service {self.namespace}/{self.service}"
-        return f"{place} does not exist" if self.gone else f"{place} has no ready pod"
+        return why_unserved(self.namespace, self.service, gone=self.gone)
 
 
 @dataclass(frozen=True, slots=True)

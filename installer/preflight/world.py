@@ -101,9 +101,7 @@ class World:
 
     def applied(self, item: Wanted) -> bool:
         """Whether the ledger says that we have applied this object: then it is ours."""
-        record = self.ledger.components.get(item.component)
-        entry = record.entries.get(item.ref.identity) if record else None
-        return entry is not None and entry.applied
+        return self.ledger.applied(item.component, item.ref.identity)
 
     def forced(self, item: Wanted) -> bool:
         """Whether an install takes fields of other managers over."""
