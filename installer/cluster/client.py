@@ -19,6 +19,7 @@ from installer.cluster.session import Answer, Call, Session
 from installer.cluster.watching import ObjectList
 from installer.core.cancel import Cancel
 from installer.core.events import Emit, silent
+from installer.core.masking import masked
 from installer.core.objects import Object, Ref, ref_of
 from installer.plan.drift import MANAGER
 
@@ -86,6 +87,16 @@ class Cluster:
             request_timeout=request_timeout,
             retry_for=retry_for,
         )
+
+    @property
+    def context(self) -> str:
+        """The kubeconfig's context, empty in a cluster."""
+        return self._session.access.context
+
+    @property
+    def server(self) -> str:
+        """The API server's address, without passwords."""
+        return masked(self._session.access.server)
 
     @property
     def writes(self) -> int:

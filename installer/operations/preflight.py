@@ -20,6 +20,7 @@ from installer.operations.live import Blind
 from installer.operations.prepare import Choice, PlannedComponent, Prepared, planned_of
 from installer.operations.runs import this_user
 from installer.preflight.check import CATEGORIES, Check
+from installer.preflight.kubernetes import unreachable
 from installer.preflight.registry import CHECKS
 from installer.preflight.run import run_checks
 from installer.preflight.world import LEDGER, Part, Target, World
@@ -58,9 +59,14 @@ class Selection:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """The findings of a preflight of one release on one cluster."""
+    """The findings of a preflight of one release on one cluster.
 
-    identity: Identity
+    identity: None when the API server did not say who it is.
+    """
+
+    context: str
+    server: str
+    identity: Identity | None
     release: str
     findings: Sequence[Finding]
 
@@ -78,9 +84,9 @@ class Report:
         categories = dict.fromkeys(finding.category for finding in self.findings)
         return {
             "release": self.release,
-            "context": self.identity.context,
-            "server": self.identity.server,
-            "kubernetes": self.identity.git_version,
+            "context": self.context,
+            "server": self.server,
+            "kubernetes": self.identity.git_version if self.identity else "",
             "passed": self.passed,
             "counts": counts(self.findings),
             "categories": [
@@ -106,11 +112,15 @@ def preflight(
 ) -> Report:
     """Check one release on this cluster. Writes nothing.
 
-    Raises ApiError where the cluster cannot be asked at all, and what loading the release's
-    objects raises.
+    An API server that does not answer is a finding, and the only one: nothing else can be looked
+    at. Raises what loading the release's objects raises.
     """
     checks = selection.checks()
-    identity = cluster.identity()
+    context, server = cluster.context, cluster.server
+    try:
+        identity = cluster.identity()
+    except ApiError as error:
+        return Report(context, server, None, choice.release.name, [unreachable(error)])
     blind: Blind = {}
     ledger = ledger_of(cluster, blind)
     planned, external = planned_of(cluster, choice, ledger, emit, cancel, blind)
@@ -118,7 +128,7 @@ def preflight(
     target = target_for(replace(choice, catalog=catalog), external, planned)
     world = World(cluster, identity, ledger, target, blind)
     findings = run_bounded(cluster, world, checks, selection.skip, cancel)
-    return Report(identity, choice.release.name, findings)
+    return Report(context, server, identity, choice.release.name, findings)
 
 
 def ledger_of(cluster: Cluster, blind: Blind) -> Ledger:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from installer.catalog.resolve import fits, nearest_fit, warnings
-from installer.core.checks import Detail, failed, note, warning
+from installer.cluster.errors import ApiError
+from installer.core.checks import Detail, Finding, failed, note, warning
 from installer.core.kubernetes_version import KubernetesVersion
 from installer.core.objects import dig
 from installer.preflight.check import Check
@@ -17,6 +18,13 @@ _SHOWN = 5
 def _reachable(world: World) -> Iterator[Detail]:
     identity = world.identity
     yield note(f"{identity.server} is Kubernetes {identity.git_version}", identity.server)
+
+
+def unreachable(error: ApiError) -> Finding:
+    """What the first check says of an API server that does not tell who it is."""
+    check = CHECKS[0]
+    detail = failed(error.message, error.remedy, error.object, kind=error.kind)
+    return Finding(check.id, check.category, check.sentence, (detail,))
 
 
 def _version(world: World) -> Iterator[Detail]:

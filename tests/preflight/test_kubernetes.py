@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -125,3 +126,18 @@ def test_an_old_node_is_seen(look: Any, sandbox: SandboxInfo) -> None:
         assert "node old-node run kubelet v1.16.4, older than 1.18" in found.details[0].reason
     finally:
         cluster.delete(ref)
+
+
+@pytest.mark.cluster
+def test_an_api_server_that_does_not_answer_is_the_one_finding(
+    look: Any, sandbox: SandboxInfo, tmp_path: Path
+) -> None:
+    nobody = tmp_path / "kubeconfig"
+    nobody.write_text(sandbox.kubeconfig.read_text().replace(sandbox.server, "https://127.0.0.1:9"))
+    found = look(sandbox, kubeconfig=nobody)
+    assert list(found) == ["kubernetes-reachable"]
+    (detail,) = found["kubernetes-reachable"].details
+    assert (detail.verdict, detail.data["kind"]) == ("failed", "unreachable")
+    assert "https://127.0.0.1:9" in detail.reason
+    assert detail.remedy
+    assert look(sandbox, only=("kubernetes",))["kubernetes-reachable"].verdict in ("ok", "note")

@@ -10,6 +10,7 @@ import pytest
 
 from installer.cluster.client import Cluster
 from installer.core.objects import Object, Ref
+from installer.plan.settings import Patch, PatchTarget, Settings
 from installer.preflight.surroundings import (
     claims_of,
     clock_details,
@@ -20,6 +21,22 @@ from installer.preflight.surroundings import (
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 COREDNS = Ref("v1", "ConfigMap", "kube-system", "coredns")
+MANAGER = PatchTarget("StatefulSet", "kfserving-controller-manager")
+ASKS = {
+    "op": "add",
+    "path": "/spec/volumeClaimTemplates",
+    "value": [
+        {
+            "metadata": {"name": "work"},
+            "spec": {
+                "accessModes": ["ReadWriteOnce"],
+                "storageClassName": "disks",
+                "resources": {"requests": {"storage": "1Gi"}},
+            },
+        }
+    ],
+}
+"""The controller asks for a volume of a StorageClass of its own."""
 
 
 @pytest.mark.parametrize(
@@ -122,6 +139,30 @@ def cluster(sandbox: Any) -> Iterator[Cluster]:
 def test_a_plain_cluster_has_what_the_release_takes_for_granted(look: Any, sandbox: Any) -> None:
     found = look(sandbox, only=("storage", "dns", "time"))
     assert {finding.verdict for finding in found.values()} <= {"ok", "note"}, found
+
+
+@pytest.mark.cluster
+def test_a_volume_without_a_class_that_serves_it_fails_and_with_one_passes(
+    look: Any, sandbox: Any, cluster: Cluster
+) -> None:
+    settings = Settings(patches=(Patch(MANAGER, (ASKS,)),))
+    class_of_disks = Ref("storage.k8s.io/v1", "StorageClass", "", "disks")
+    missing = look(sandbox, only=("storage",), settings=settings)["storage-class"]
+    cluster.create(
+        {
+            "apiVersion": class_of_disks.api_version,
+            "kind": "StorageClass",
+            "metadata": {"name": "disks"},
+            "provisioner": "example.com/disks",
+        }
+    )
+    try:
+        there = look(sandbox, only=("storage",), settings=settings)["storage-class"]
+    finally:
+        cluster.delete(class_of_disks)
+    assert missing.verdict == "failed"
+    assert "disks" in missing.details[0].reason
+    assert there.verdict == "ok"
 
 
 @pytest.mark.cluster
