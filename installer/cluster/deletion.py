@@ -72,15 +72,35 @@ def _wait_group(
     cancel: Cancel,
     progress: Remaining,
 ) -> None:
+    left: dict[str, Object] = {}
+    try:
+        _watch_group(cluster, group, names, left, ends, cancel, progress)
+    except NotReady as error:
+        # whatever noticed that the run's time is up does not know what is left and why
+        if error.kind == "deadline" and left and not cancel.asked:
+            raise _still_there(left) from error
+        raise
+
+
+def _watch_group(
+    cluster: Cluster,
+    group: tuple[str, str, str],
+    names: set[str],
+    left: dict[str, Object],
+    ends: float,
+    cancel: Cancel,
+    progress: Remaining,
+) -> None:
     """List, then watch from there; list again whenever the watch breaks off."""
+    doing = f"waiting until {group[1]} objects are gone"
     while True:
-        cancel.check()
+        cancel.check(doing)
         if cluster.discovery().find(group[0], group[1]) is None:
             return  # its CRD is gone, and with it every object
         try:
-            if _gone(cluster, group, names, ends, progress):
+            if _gone(cluster, group, names, left, ends, progress):
                 return
-            cancel.sleep(_PAUSE)  # something in between may end every watch at once
+            cancel.sleep(_PAUSE, doing)  # something in between may end every watch at once
         except ApiError as error:
             if error.failure.kind in ("not-found", "no-match"):
                 return
@@ -93,20 +113,24 @@ def _wait_group(
                     object=group[1],
                     remedy=error.remedy,
                 ) from error
-            cancel.sleep(_PAUSE)
+            cancel.sleep(_PAUSE, doing)
 
 
 def _gone(
     cluster: Cluster,
     group: tuple[str, str, str],
     names: set[str],
+    left: dict[str, Object],
     ends: float,
     progress: Remaining,
 ) -> bool:
-    """True as soon as none of them is there; False when the watch ended before that."""
+    """True as soon as none of them is there; False when the watch ended before that.
+
+    left: becomes what was last seen of them, by name.
+    """
     listed = cluster.list(*group)
-    left = {dig(o, "metadata", "name"): o for o in listed.items}
-    left = {name: obj for name, obj in left.items() if name in names}
+    left.clear()
+    left.update((name, obj) for obj in listed.items if (name := obj["metadata"]["name"]) in names)
     _delete_again(cluster, left.values())
     _tell(left, len(names), ends, progress)
     if not left:
@@ -142,17 +166,20 @@ def _delete_again(cluster: Cluster, objects: Iterable[Object]) -> None:
 
 
 def _tell(left: Mapping[str, Object], total: int, ends: float, progress: Remaining) -> None:
-    remaining = [(ref_of(obj), why_still_there(obj)) for _, obj in sorted(left.items())]
-    progress(remaining, total)
-    if remaining and time.monotonic() >= ends:
-        ref, why = remaining[0]
-        more = f" (and {len(remaining) - 1} more)" if len(remaining) > 1 else ""
-        raise NotReady(
-            f"{ref} is still there{more}: {why}",
-            kind="not-deleted",
-            object=str(ref),
-            remedy="remove what holds it, then run the same command again",
-        )
+    progress([(ref_of(obj), why_still_there(obj)) for _, obj in sorted(left.items())], total)
+    if left and time.monotonic() >= ends:
+        raise _still_there(left)
+
+
+def _still_there(left: Mapping[str, Object]) -> NotReady:
+    _, first = min(left.items())
+    more = f" (and {len(left) - 1} more)" if len(left) > 1 else ""
+    return NotReady(
+        f"{ref_of(first)} is still there{more}: {why_still_there(first)}",
+        kind="not-deleted",
+        object=str(ref_of(first)),
+        remedy="remove what holds it, then run the same command again",
+    )
 
 
 def why_still_there(obj: Mapping[str, Any]) -> str:

@@ -44,6 +44,11 @@ class Cancel:
         """True once `stop` was called, or the limit has passed and waits have had their say."""
         return self._event.is_set() or self._late()
 
+    @property
+    def asked(self) -> bool:
+        """True once `stop` was called: by a signal or a failure, not by the clock."""
+        return self._event.is_set()
+
     def check(self, doing: str = "") -> None:
         """Raise the reason, `Interrupted` or NotReady (see `too_late`) once stopped."""
         if self._event.is_set():
@@ -51,10 +56,10 @@ class Cancel:
         if self._late():
             raise self.too_late(doing)
 
-    def sleep(self, seconds: float) -> None:
-        """Sleep, but raise at once when stopped."""
+    def sleep(self, seconds: float, doing: str = "") -> None:
+        """Sleep, but raise at once when stopped; doing: as `check` says it."""
         self._event.wait(min(seconds, self.left() + _GRACE))
-        self.check()
+        self.check(doing)
 
     def too_late(self, doing: str = "") -> NotReady:
         """The error of a run whose time is up. doing: what it was busy with, a clause."""
