@@ -32,9 +32,10 @@ def held(sandbox: SandboxInfo) -> Iterator[Cluster]:
     cluster.close()
 
 
+@pytest.mark.usefixtures("held")
 @pytest.mark.parametrize("broken", [r"watch=1", r"configmaps\?(?!.*watch)"])
 def test_a_limit_that_passes_in_any_request_says_what_is_left_and_why(
-    held: Cluster, sandbox: SandboxInfo, tmp_path: Path, broken: str
+    sandbox: SandboxInfo, tmp_path: Path, broken: str
 ) -> None:
     """The watch hangs, or the second list: the clock is noticed there, what is left here."""
     with FaultProxy(sandbox.kubeconfig, tmp_path) as proxy:
@@ -51,9 +52,8 @@ def test_a_limit_that_passes_in_any_request_says_what_is_left_and_why(
     assert late.value.object == str(HELD)
 
 
-def test_a_stop_by_the_user_is_no_lateness(
-    held: Cluster, sandbox: SandboxInfo, tmp_path: Path
-) -> None:
+@pytest.mark.usefixtures("held")
+def test_a_stop_by_the_user_is_no_lateness(sandbox: SandboxInfo) -> None:
     cancel = Cancel(30.0)
     cluster = Cluster.connect(kubeconfig=str(sandbox.kubeconfig), cancel=cancel)
     with pytest.raises(Interrupted):
@@ -62,6 +62,6 @@ def test_a_stop_by_the_user_is_no_lateness(
             [HELD],
             deadline=cancel.left(),
             cancel=cancel,
-            progress=lambda remaining, total: cancel.stop(),
+            progress=lambda *_: cancel.stop(),
         )
     cluster.close()
