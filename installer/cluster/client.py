@@ -94,6 +94,16 @@ class Cluster:
         return self._session.access.context
 
     @property
+    def access(self) -> Access:
+        """The credentials in use; for connections of another form than requests."""
+        return self._session.access
+
+    @property
+    def namespace(self) -> str:
+        """The context's namespace: where a name without one is looked for."""
+        return self._session.access.namespace
+
+    @property
     def server(self) -> str:
         """The API server's address, without passwords."""
         return masked(self._session.access.server)

@@ -36,9 +36,10 @@ _IN_CLUSTER = "KUBERNETES_SERVICE_HOST"
 class Access:
     """Everything needed to open connections to one API server.
 
-    context: its name, `in-cluster` in a pod. ca, certificate, key: PEM bytes, empty when not
-    given. authorization: the header's value, empty when the client certificate speaks. headers:
-    impersonation. renew: the same access with fresh credentials, None when these never change.
+    context: its name, `in-cluster` in a pod. namespace: where names without one are looked for.
+    ca, certificate, key: PEM bytes, empty when not given. authorization: the header's value, empty
+    when the client certificate speaks. headers: impersonation. renew: the same access with fresh
+    credentials, None when these never change.
     """
 
     context: str
@@ -51,6 +52,7 @@ class Access:
     verify: bool = True
     server_name: str = ""
     proxy: str = ""
+    namespace: str = "default"
     renew: Callable[[], Access] | None = None
 
     def why_unauthorized(self, said: str) -> str:
@@ -182,6 +184,7 @@ def _from_kubeconfig(merged: _Merged, context: str | None) -> Access:
         verify=not cluster.get("insecure-skip-tls-verify"),
         server_name=str(cluster.get("tls-server-name") or ""),
         proxy=str(cluster.get("proxy-url") or ""),
+        namespace=str(entry.get("namespace") or "default"),
     )
     if any(user.get(key) for key in _DYNAMIC):
         return _with_plugin(access, merged, str(user_name), user, user_home)

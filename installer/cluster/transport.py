@@ -177,7 +177,7 @@ def _manager(access: Access) -> urllib3.PoolManager:
         "socket_options": [*HTTPConnection.default_socket_options, _KEEP_ALIVE],
     }
     if access.server.startswith("https"):
-        options["ssl_context"] = _tls(access)
+        options["ssl_context"] = tls_context(access)
         if not access.verify:
             options["cert_reqs"] = "CERT_NONE"
             options["assert_hostname"] = False
@@ -202,7 +202,8 @@ def _manager(access: Access) -> urllib3.PoolManager:
     return urllib3.ProxyManager(proxy, proxy_headers=headers, **options)
 
 
-def _tls(access: Access) -> ssl.SSLContext:
+def tls_context(access: Access) -> ssl.SSLContext:
+    """What the server is verified by, and we by it. Raises UsageError, kind `credentials`."""
     try:
         context = ssl.create_default_context(cadata=access.ca.decode("ascii") or None)
         # Python 3.13 began to refuse CA certificates without a key identifier; clusters have them
