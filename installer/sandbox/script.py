@@ -24,7 +24,8 @@ images: the first rule whose `match` occurs in the image name counts.
     ready_seconds: from Running to Ready.
     fail: `ErrImagePull` (then ImagePullBackOff), `crash` (terminated with `exit_code`, then
         CrashLoopBackOff), `never-ready` (Running, never Ready), `evicted` (the pod ends as Failed,
-        reason Evicted), `pending` (no node takes the pod: Unschedulable); absent: works.
+        reason Evicted), `pending` (no node takes the pod: Unschedulable), `no-such-tag`
+        (Knative finds no digest of a model's image, and makes no pod); absent: works.
     count: attempts that fail before it works, of all pods with such an image together; absent:
         all. `crash` and `ErrImagePull` count starts and pulls, of which one pod makes many;
         `never-ready` and `evicted` count pods; `pending` does not end by itself.
@@ -57,6 +58,16 @@ delays: `recorded` (as the real controllers took) or `none`; absent: as `sandbox
 paused: simulated controllers that do nothing while listed, by the name of the real one:
     `cainjector`, `cert-manager`, `knative-webhook`, `istiod`, `kfserving-controller`, `kubelet`,
     and any other name a simulator gives itself.
+models: how simulated models answer; the first rule whose `match` occurs in `namespace/name` of the
+    InferenceService counts.
+    seconds: until a model has an answer (0.1 unless given).
+    concurrency: requests that one pod works on at the same time, others wait; 0: any number.
+    status, body: what is answered instead of a prediction.
+    load_seconds: from the container's start until its model listens.
+autoscaler_speed: how many times faster than the clock Knative's autoscaler counts its windows and
+    ticks (1 unless given).
+login: URL that the ingress gateway sends everybody to who has no session, as dex or an OIDC proxy
+    in front of it would; empty: nobody asks.
 """
 
 from __future__ import annotations
@@ -64,14 +75,14 @@ from __future__ import annotations
 import json
 import os
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 from installer.core.errors import InvalidInput, Problem
 
-IMAGE_FAILURES = ("ErrImagePull", "crash", "never-ready", "evicted", "pending")
+IMAGE_FAILURES = ("ErrImagePull", "crash", "never-ready", "evicted", "pending", "no-such-tag")
 CONNECTION_FAULTS = (
     "refused",
     "no-route",
@@ -119,6 +130,18 @@ class WebhookRule:
 
 
 @dataclass(frozen=True, slots=True)
+class ModelRule:
+    """How the models of matching InferenceServices answer; status 0: with a prediction."""
+
+    match: str
+    seconds: float = 0.1
+    concurrency: int = 0
+    status: int = 0
+    body: str = ""
+    load_seconds: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
 class Script:
     """The whole script. `delays` is empty when the script does not say."""
 
@@ -127,6 +150,14 @@ class Script:
     load_balancer: bool = False
     delays: str = ""
     paused: tuple[str, ...] = ()
+    models: tuple[ModelRule, ...] = ()
+    autoscaler_speed: float = 1.0
+    login: str = ""
+
+    def model_rule(self, namespace: str, name: str) -> ModelRule:
+        """The first rule that matches an InferenceService, or one that says nothing special."""
+        place = f"{namespace}/{name}"
+        return next((rule for rule in self.models if rule.match in place), ModelRule(""))
 
     def image_rule(self, image: str) -> ImageRule | None:
         """The first rule that matches an image name."""
@@ -153,18 +184,25 @@ class Script:
             data["delays"] = self.delays
         if self.paused:
             data["paused"] = list(self.paused)
+        if self.models:
+            data["models"] = [_told(rule) for rule in self.models]
+        if self.autoscaler_speed != 1.0:
+            data["autoscaler_speed"] = self.autoscaler_speed
+        if self.login:
+            data["login"] = self.login
         return data
 
 
-def _told(rule: ImageRule | WebhookRule) -> dict[str, Any]:
-    plain = type(rule)(match="") if isinstance(rule, ImageRule) else type(rule)(fault="")
-    defaults = asdict(plain)
+def _told(rule: ImageRule | WebhookRule | ModelRule) -> dict[str, Any]:
+    defaults = asdict(type(rule)(""))
     return {key: value for key, value in asdict(rule).items() if value != defaults[key]}
 
 
 def parse(data: Any, file: str = "script.json") -> Script:
     """Check a decoded script. Raises InvalidInput with every problem found."""
-    reader = _Reader(file)
+    from installer.sandbox.script_reader import Reader
+
+    reader = Reader(file)
     script = reader.script(data)
     if reader.problems:
         raise InvalidInput(f"the sandbox script {file}", reader.problems)
@@ -221,139 +259,3 @@ class ScriptFile:
                 self.problem = error
             self._stamp = stamp
         return self._script
-
-
-class _Reader:
-    """Turns decoded JSON into values and collects every problem."""
-
-    def __init__(self, file: str) -> None:
-        self.file = file
-        self.problems: list[Problem] = []
-
-    def script(self, data: Any) -> Script:
-        fields = self._mapping(
-            data, "", ("images", "webhooks", "load_balancer", "delays", "paused")
-        )
-        images = fields.get("images", [])
-        if not isinstance(images, list):
-            images = self._wrong("images", images, "a list of rules", [])
-        webhooks = fields.get("webhooks", {})
-        if not isinstance(webhooks, dict):
-            webhooks = self._wrong("webhooks", webhooks, "an object of namespace/service", {})
-        paused = fields.get("paused", [])
-        if not isinstance(paused, list) or not all(isinstance(name, str) for name in paused):
-            paused = self._wrong("paused", paused, "a list of controller names", [])
-        return Script(
-            images=tuple(self._image(rule, f"images[{i}]") for i, rule in enumerate(images)),
-            webhooks={name: self._webhook(name, rule) for name, rule in webhooks.items()},
-            load_balancer=self._value(
-                fields, "", "load_balancer", _is_bool, "true or false", False
-            ),
-            delays=self._value(fields, "", "delays", _one_of(DELAYS), " or ".join(DELAYS), ""),
-            paused=tuple(paused),
-        )
-
-    def _image(self, data: Any, path: str) -> ImageRule:
-        fields = self._mapping(data, path, tuple(ImageRule.__dataclass_fields__))
-        get = _Getter(self, fields, path)
-        if not fields.get("match"):
-            self._wrong(f"{path}.match", fields.get("match"), "part of an image name", "")
-        return ImageRule(
-            match=get.text("match"),
-            pull_seconds=get.seconds("pull_seconds"),
-            start_seconds=get.seconds("start_seconds"),
-            ready_seconds=get.seconds("ready_seconds"),
-            fail=get.choice("fail", IMAGE_FAILURES, ""),
-            count=get.number("count", None),
-            exit_code=get.number("exit_code", 1) or 1,
-            message=get.text("message"),
-        )
-
-    def _webhook(self, name: str, data: Any) -> WebhookRule:
-        path = f"webhooks[{name}]"
-        if name.count("/") != 1 or name.startswith("/") or name.endswith("/"):
-            self._wrong(path, name, "a key of the form namespace/service", "")
-        fields = self._mapping(data, path, tuple(WebhookRule.__dataclass_fields__))
-        get = _Getter(self, fields, path)
-        if "fault" not in fields:
-            self._wrong(f"{path}.fault", None, "one of " + ", ".join(WEBHOOK_FAULTS), "")
-        return WebhookRule(
-            fault=get.choice("fault", WEBHOOK_FAULTS, ""),
-            seconds=get.seconds("seconds"),
-            on=get.choice("on", REQUESTS, "both"),
-            after=get.number("after", 0) or 0,
-            count=get.number("count", None),
-            code=get.number("code", 500) or 500,
-            body=get.text("body"),
-            message=get.text("message"),
-        )
-
-    def _mapping(self, data: Any, path: str, known: tuple[str, ...]) -> dict[str, Any]:
-        if not isinstance(data, dict):
-            self._wrong(path, data, "an object", None)
-            return {}
-        for key in data:
-            if key not in known:
-                place = f"{path}.{key}" if path else str(key)
-                self._wrong(place, "unknown key", "one of " + ", ".join(known), None)
-        return data
-
-    def _value(
-        self,
-        fields: dict[str, Any],
-        path: str,
-        key: str,
-        fits: Callable[[Any], bool],
-        expected: str,
-        default: Any,
-    ) -> Any:
-        value = fields.get(key, default)
-        if key in fields and not fits(value):
-            return self._wrong(f"{path}.{key}" if path else key, value, expected, default)
-        return value
-
-    def _wrong(self, path: str, found: Any, expected: str, default: Any) -> Any:
-        self.problems.append(Problem(self.file, path, f"found {found!r}", expected))
-        return default
-
-
-class _Getter:
-    """Reads typed members of one rule."""
-
-    def __init__(self, reader: _Reader, fields: dict[str, Any], path: str) -> None:
-        self._reader = reader
-        self._fields = fields
-        self._path = path
-
-    def _get(self, key: str, fits: Callable[[Any], bool], expected: str, default: Any) -> Any:
-        return self._reader._value(self._fields, self._path, key, fits, expected, default)
-
-    def text(self, key: str) -> str:
-        return str(self._get(key, lambda value: isinstance(value, str), "text", ""))
-
-    def seconds(self, key: str) -> float | None:
-        value = self._get(key, _is_number, "seconds, zero or more", None)
-        return None if value is None else float(value)
-
-    def number(self, key: str, default: int | None) -> int | None:
-        value = self._get(key, _is_whole, "a whole number, zero or more", default)
-        return None if value is None else int(value)
-
-    def choice(self, key: str, choices: tuple[str, ...], default: str) -> str:
-        return str(self._get(key, _one_of(choices), "one of " + ", ".join(choices), default))
-
-
-def _is_bool(value: Any) -> bool:
-    return isinstance(value, bool)
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and value >= 0
-
-
-def _is_whole(value: Any) -> bool:
-    return _is_number(value) and isinstance(value, int)
-
-
-def _one_of(choices: tuple[str, ...]) -> Callable[[Any], bool]:
-    return lambda value: value in choices

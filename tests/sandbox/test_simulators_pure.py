@@ -121,7 +121,11 @@ def test_conditions_keep_their_time_until_they_change(recordings: Path) -> None:
             "knative-webhook",
         ),
         ("mirror.example/knative.dev/net-istio/cmd/webhook@sha256:5", "knative-webhook"),
-        ("gcr.io/knative-releases/knative.dev/serving/cmd/activator@sha256:65", ""),
+        (
+            "gcr.io/knative-releases/knative.dev/serving/cmd/activator@sha256:65",
+            "knative-activator",
+        ),
+        ("gcr.io/knative-releases/knative.dev/serving/cmd/queue@sha256:0d", ""),
         ("gcr.io/kfserving/kfserving-controller:v0.5.1", "kfserving-controller"),
         ("kserve/kserve-localmodel-controller:v0.20.0", "kfserving-controller"),
     ],

@@ -32,6 +32,7 @@ from installer.sandbox.simulators.knative_certificates import KnativeCertificate
 from installer.sandbox.simulators.kubelet import Kubelet
 from installer.sandbox.simulators.loadbalancer import LoadBalancer
 from installer.sandbox.simulators.nodes import Nodes
+from installer.sandbox.simulators.serving.plane import ServingPlane
 from installer.sandbox.simulators.world import World
 
 log = logging.getLogger(__name__)
@@ -54,6 +55,7 @@ def run(context: SimulatorContext, cancel: Cancel) -> None:
     KnativeCertificates(world, keys)
     Istiod(world, keys)
     LoadBalancer(world)
+    plane = ServingPlane(world, events)
     admission = Admission()
     kfserving.register(admission, world)
     validators.register(admission)
@@ -65,6 +67,7 @@ def run(context: SimulatorContext, cancel: Cancel) -> None:
     world.start()
     follower.start()
     nodes.start()
+    plane.start()
     log.info("simulating %d nodes", len(nodes.names))
     try:
         while True:
@@ -73,6 +76,7 @@ def run(context: SimulatorContext, cancel: Cancel) -> None:
         log.info("simulators stop")
     finally:
         stopped.set()
+        plane.stop()
         egress.stop()
         world.stop()
         events.stop()

@@ -15,6 +15,7 @@ from typing import Any
 from installer.core.objects import Object, dig
 from installer.sandbox.simulators.admission import Admission, Denial
 from installer.sandbox.simulators.api import path_of
+from installer.sandbox.simulators.storage_initializer import StorageInitializer
 from installer.sandbox.simulators.world import World
 
 _NAME = r"[a-z]([-a-z0-9]*[a-z0-9])?"
@@ -45,6 +46,7 @@ ALPHA = {
 def register(admission: Admission, world: World) -> None:
     """Answer for every path of KFServing's and KServe's webhooks."""
     defaulter = Defaulter(world)
+    admission.default("/mutate-pods", StorageInitializer(world).inject)
     for group in ("kubeflow-org", "kserve-io"):
         prefix = f"serving-{group}"
         admission.default(f"/mutate-{prefix}-v1beta1-inferenceservice", defaulter.beta)

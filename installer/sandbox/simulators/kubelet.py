@@ -271,14 +271,16 @@ class Kubelet:
 
     def _start(self, pod: Object, life: Life) -> float | None:
         stamp = now()
+        rule = self._fails(life, "crash")
         for name, run in life.run.init.items():
+            if rule and rule.match in _image(pod, "initContainers", name):
+                return self._back_off(pod, life, rule, name, run)
             run.state = terminated(0, "Completed", stamp, container_id(pod, name, run.restarts))
             run.ready = True
         for name, run in life.run.containers.items():
             run.state = running(stamp)
             self._tell(pod, life, "Normal", "Created", f"Created container {name}")
             self._tell(pod, life, "Normal", "Started", f"Started container {name}")
-        rule = self._fails(life, "crash")
         if rule:
             return self._crash(pod, life, rule)
         life.stage = "ready"
@@ -289,24 +291,33 @@ class Kubelet:
 
     def _crash(self, pod: Object, life: Life, rule: ImageRule) -> float | None:
         name = next(c["name"] for c in pod["spec"]["containers"] if rule.match in c["image"])
-        run, uid = life.run.containers[name], pod["metadata"]["uid"]
-        ended = terminated(
-            rule.exit_code, "Error", now(), container_id(pod, name, run.restarts), rule.message
-        )
-        run.ready = False
         for other_name, other in life.run.containers.items():
             other.ready = other_name != name
         if pod["spec"].get("restartPolicy") == "Never":
+            restarts = life.run.containers[name].restarts
+            ended = terminated(
+                rule.exit_code, "Error", now(), container_id(pod, name, restarts), rule.message
+            )
             for other in life.run.containers.values():
                 other.state, other.ready = ended, False
             self._write(pod, life)
             life.stage = "done"
             return None
+        return self._back_off(pod, life, rule, name, life.run.containers[name])
+
+    def _back_off(
+        self, pod: Object, life: Life, rule: ImageRule, name: str, run: ContainerRun
+    ) -> float:
+        """A container has ended with an error: it is started again, ever later."""
+        run.ready = False
+        run.last = terminated(
+            rule.exit_code, "Error", now(), container_id(pod, name, run.restarts), rule.message
+        )
         wait = BACK_OFF[min(run.restarts, len(BACK_OFF) - 1)]
         told = f"{wait // 60}m{wait % 60}s" if wait >= 60 else f"{wait}s"
-        place = f"{pod['metadata']['name']}_{pod['metadata']['namespace']}({uid})"
+        metadata = pod["metadata"]
+        place = f"{metadata['name']}_{metadata['namespace']}({metadata['uid']})"
         run.restarts += 1
-        run.last = ended
         run.state = waiting(
             "CrashLoopBackOff", f"back-off {told} restarting failed container={name} pod={place}"
         )
@@ -363,6 +374,10 @@ _STAGES = {
     "done": Kubelet._done,
     "stopping": Kubelet._done,
 }
+
+
+def _image(pod: Object, kind: str, name: str) -> str:
+    return str(next(c["image"] for c in pod["spec"][kind] if c["name"] == name))
 
 
 def _probe_seconds(pod: Object) -> float:

@@ -12,6 +12,9 @@ CERT_MANAGER_WEBHOOK = "cert-manager-webhook"
 ISTIOD = "istiod"
 KNATIVE_WEBHOOK = "knative-webhook"
 KNATIVE_CONTROLLER = "knative-controller"
+KNATIVE_AUTOSCALER = "knative-autoscaler"
+ACTIVATOR = "knative-activator"
+NET_ISTIO = "net-istio-controller"
 KFSERVING = "kfserving-controller"
 
 _BY_IMAGE = (
@@ -21,6 +24,9 @@ _BY_IMAGE = (
     (re.compile(r"/pilot[:@-]"), ISTIOD),
     (re.compile(r"knative.*/cmd/[a-z-]*webhook\b"), KNATIVE_WEBHOOK),
     (re.compile(r"knative.*/serving/cmd/controller\b"), KNATIVE_CONTROLLER),
+    (re.compile(r"knative.*/serving/cmd/autoscaler[:@]"), KNATIVE_AUTOSCALER),
+    (re.compile(r"knative.*/serving/cmd/activator\b"), ACTIVATOR),
+    (re.compile(r"knative.*/net-istio/cmd/controller\b"), NET_ISTIO),
     (re.compile(r"/(kfserving|kserve|llmisvc|kserve-localmodel)-controller[:@]"), KFSERVING),
 )
 
