@@ -1,4 +1,4 @@
-"""Writes what documentation shows of the code: docs/events.md and the help blocks of README.md.
+"""Writes what documentation shows of the code: docs/events.md and help blocks of other pages.
 
 `make docs` runs it; a test compares, so that neither can drift.
 """
@@ -20,9 +20,9 @@ WIDTH = "82"
 _BLOCK = re.compile(r"(<!-- help: ([a-z -]+) -->\n```text\n).*?(```\n)", re.DOTALL)
 
 
-def with_help(readme: str) -> str:
-    """The README with each `<!-- help: words -->` block showing what these words print."""
-    return _BLOCK.sub(lambda match: match[1] + help_of(match[2]) + match[3], readme)
+def with_help(page: str) -> str:
+    """A page with each `<!-- help: words -->` block showing what these words print."""
+    return _BLOCK.sub(lambda match: match[1] + help_of(match[2]) + match[3], page)
 
 
 def help_of(words: str) -> str:
@@ -38,11 +38,10 @@ def help_of(words: str) -> str:
 
 def pages() -> dict[Path, str]:
     """Every generated file with its content."""
-    readme = ROOT / "README.md"
-    return {
-        ROOT / "docs" / "events.md": events_page(),
-        readme: with_help(readme.read_text(encoding="utf-8")),
-    }
+    found = {ROOT / "docs" / "events.md": events_page()}
+    for page in (ROOT / "README.md", ROOT / "docs" / "serving.md"):
+        found[page] = with_help(page.read_text(encoding="utf-8"))
+    return found
 
 
 def main() -> int:

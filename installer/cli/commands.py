@@ -12,6 +12,7 @@ from typing import Any
 
 from installer import __version__
 from installer.cli.parser import PROGRAM, Parser, duration, positive
+from installer.cli.serving_flags import name_argument, request_flags
 
 _SHELLS = ("bash", "zsh", "fish", "tcsh", "powershell")
 
@@ -51,6 +52,7 @@ def build(program: str = PROGRAM) -> Parser:
     _plan(commands)
     _install(commands)
     _status(commands)
+    _trace(commands)
     _uninstall(commands)
     _rbac(commands)
     _releases(commands)
@@ -99,8 +101,7 @@ def _cluster_flags(parser: Parser) -> None:
 def _run_flags(parser: Parser) -> None:
     text = "show what would be done; write nothing"
     parser.add_argument("--dry-run", action="store_true", help=text)
-    text = "limit for the whole run, e.g. 10m or 90s (default: 15m)"
-    parser.add_argument("--timeout", metavar="DURATION", type=duration, default=900.0, help=text)
+    _timeout_flag(parser, 900.0, "15m")
     parser.add_argument(
         "-y", "--yes", action="store_true", help="do not ask before the first write"
     )
@@ -198,6 +199,25 @@ def _status(commands: Any) -> None:
     _settings_flag(parser)
     _cluster_flags(parser)
     _source_flags(parser)
+
+
+def _trace(commands: Any) -> None:
+    text = "Show everything an InferenceService made, and follow a request through it."
+    run = "installer.cli.trace_command:trace"
+    parser = _command(commands, "trace", run, text, "text|json|dot")
+    name_argument(parser)
+    text = "also write one self-contained picture of tree and path to this file"
+    parser.add_argument("--html", metavar="FILE", help=text)
+    text = "send a real request too (default); it wakes what is scaled to zero"
+    parser.add_argument("--request", action=argparse.BooleanOptionalAction, default=True, help=text)
+    _timeout_flag(parser, 60.0, "1m")
+    request_flags(parser)
+    _cluster_flags(parser)
+
+
+def _timeout_flag(parser: Parser, seconds: float, shown: str) -> None:
+    text = f"limit for the whole run, e.g. 10m or 90s (default: {shown})"
+    parser.add_argument("--timeout", metavar="DURATION", type=duration, default=seconds, help=text)
 
 
 def _uninstall(commands: Any) -> None:

@@ -1,0 +1,60 @@
+"""Flags of the commands that look at InferenceServices and send requests to them."""
+
+from __future__ import annotations
+
+from argparse import Namespace
+from typing import TYPE_CHECKING
+
+from installer.cli.parser import Parser, duration
+from installer.core.errors import UsageError
+
+if TYPE_CHECKING:
+    from installer.operations.asking import Asking
+
+
+def name_argument(parser: Parser) -> None:
+    """The InferenceService."""
+    text = "the InferenceService (namespace: the context's unless given)"
+    parser.add_argument("name", metavar="[NAMESPACE/]NAME", help=text)
+
+
+def request_flags(parser: Parser) -> None:
+    """How requests are sent."""
+    group = parser.add_argument_group("requests")
+    text = "lb, nodeport or port-forward (default: the first that accepts connections)"
+    ways = ("lb", "nodeport", "port-forward")
+    group.add_argument("--via", metavar="WAY", choices=ways, help=text)
+    text = "http or https (default: that of the InferenceService's address)"
+    group.add_argument(
+        "--scheme", metavar="SCHEME", choices=("http", "https"), default="", help=text
+    )
+    text = "send this header too, e.g. for authentication; never shown; may be repeated"
+    group.add_argument(
+        "-H", "--header", metavar="NAME: VALUE", action="append", default=[], help=text
+    )
+    text = "with https, accept any certificate"
+    group.add_argument("--insecure", action="store_true", help=text)
+    text = "limit for one request (default: 30s)"
+    group.add_argument(
+        "--request-timeout", metavar="DURATION", type=duration, default=30.0, help=text
+    )
+
+
+def asking(args: Namespace) -> Asking:
+    """What `request_flags` were given. Raises UsageError for what is no header."""
+    from installer.operations.asking import Asking
+
+    return Asking(
+        via=args.via,
+        scheme=args.scheme,
+        headers=dict(map(_header, args.header)),
+        verify=not args.insecure,
+        seconds=args.request_timeout,
+    )
+
+
+def _header(text: str) -> tuple[str, str]:
+    name, colon, value = text.partition(":")
+    if not colon or not name.strip() or "\n" in text:
+        raise UsageError("a header is written NAME: VALUE", kind="usage", object="-H")
+    return name.strip(), value.strip()

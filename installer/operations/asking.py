@@ -1,0 +1,83 @@
+"""How the commands that send real requests reach an InferenceService."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+from installer.cluster.client import Cluster
+from installer.core.cancel import Cancel
+from installer.serving import ingress
+from installer.serving.ask import Reply, Request, ask
+from installer.serving.curl import curl_lines
+from installer.serving.inference_service import InferenceService
+from installer.serving.ingress import Entry, Via
+
+REQUEST_SECONDS = 30.0
+"""How long one request may take unless the user says otherwise."""
+
+
+@dataclass(frozen=True, slots=True)
+class Asking:
+    """What the flags say of requests. scheme: empty for that of the InferenceService's address.
+
+    headers: sent with each, their values never shown. seconds: for one request.
+    """
+
+    via: Via | None = None
+    scheme: str = ""
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    verify: bool = True
+    seconds: float = REQUEST_SECONDS
+
+
+@dataclass(frozen=True, slots=True)
+class Door:
+    """An opened way into the cluster."""
+
+    entry: Entry
+    asking: Asking
+    cancel: Cancel
+
+    def send(
+        self, host: str, path: str, body: bytes | None = None, seconds: float | None = None
+    ) -> Reply:
+        """A POST with a body, else a GET."""
+        headers = dict(self.asking.headers)
+        if body is not None:
+            headers = {"Content-Type": "application/json", **headers}
+        request = Request(
+            self.entry.host,
+            self.entry.port,
+            host,
+            path,
+            "GET" if body is None else "POST",
+            body,
+            headers,
+            self.entry.scheme,
+            self.asking.verify,
+        )
+        return ask(request, timeout=seconds or self.asking.seconds, cancel=self.cancel)
+
+    def curl(self, host: str, path: str, data: str = "") -> list[str]:
+        """The lines that would send the same."""
+        return curl_lines(
+            self.entry,
+            host,
+            path,
+            data=data,
+            header_names=self.asking.headers,
+            verify=self.asking.verify,
+        )
+
+
+@contextmanager
+def door(
+    cluster: Cluster, service: InferenceService, asking: Asking, cancel: Cancel
+) -> Iterator[Door]:
+    """A way in for requests to an InferenceService. Raises what `ingress.find` raises."""
+    scheme = asking.scheme or service.scheme
+    entry = ingress.find(cluster, via=asking.via, scheme=scheme)
+    with ingress.opened(cluster, entry) as ready:
+        yield Door(ready, asking, cancel)
