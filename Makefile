@@ -8,6 +8,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 SHELL_SCRIPTS := $(wildcard tools/*.sh) .ci/run
+# most of the tests' time is waiting for control planes, each of which takes a gigabyte
+WORKERS ?= 3
 PYTHON_FILES := installer tests tools benchmarks
 
 .PHONY: help setup etcd demo test test-kill lint format format-check check docs bench clean
@@ -27,8 +29,8 @@ etcd:
 demo: setup etcd ## a sandbox, preflight, plan, an install on it, and once more
 	@tools/demo.sh
 
-test: setup etcd ## all tests but the long ones; ARGS="-k word" chooses
-	@$(BIN)/pytest -m "not kill" $(ARGS)
+test: setup etcd ## all tests but the long ones; ARGS="-k word" chooses, WORKERS=1 one at a time
+	@$(BIN)/pytest -m "not kill" -n $(WORKERS) --dist loadfile $(ARGS)
 
 test-kill: setup etcd ## SIGKILL at every event of an install: hours; KILL_SHARD=3/8 for a part
 	@$(BIN)/pytest -m kill $(ARGS)

@@ -51,7 +51,7 @@ def test_a_download_ends_with_the_limit_and_nothing_was_written(
 
 def test_a_server_that_stops_answering_ends_the_run_with_the_limit(there: Place) -> None:
     process = there.installer.start("install", RELEASE, "--timeout", "15s")
-    follow(process, at_stage("istio", "setup"))
+    follow(process, at_stage("istio", "crds"))
     lifecycle.signal_component(there.sandbox.name, "etcd", signal.SIGSTOP)
     try:
         ended = finish(process)

@@ -16,10 +16,15 @@ import pytest
 import yaml
 from upstream_stack import Stack, eventually, is_ready
 
-from installer.core.objects import Object, conditions, dig
+from installer.cluster.client import Cluster
+from installer.cluster.port_forward import PortForward
+from installer.core.errors import InstallerError
+from installer.core.objects import Object, Ref, conditions, dig
 from installer.sandbox import lifecycle, script
+from installer.sandbox.options import SandboxInfo
 from installer.sandbox.script import ImageRule, ModelRule, Script
 from installer.sandbox.simulators.api import Api, Refused, path_of
+from installer.serving.ingress import find, opened
 
 pytestmark = pytest.mark.cluster
 
@@ -367,3 +372,47 @@ def test_a_deleted_inferenceservice_leaves_nothing(plane: Plane) -> None:
         return found
 
     eventually(lambda: not left(), "everything is gone")
+
+
+@pytest.mark.parametrize("via", ["lb", "nodeport", "port-forward"])
+def test_every_way_into_the_cluster_leads_to_the_model(
+    plane: Plane, behave: Callable[[Script], None], via: Any
+) -> None:
+    behave(Script(load_balancer=True))
+    plane.create("reached")
+    plane.ready("reached")
+    cluster = Cluster.connect(kubeconfig=str(plane.stack.info.kubeconfig))
+
+    def found() -> Any:
+        try:
+            return find(cluster, via=via)
+        except InstallerError:
+            return None
+
+    with opened(cluster, eventually(found, f"a way: {via}")) as entry:
+        connection = http.client.HTTPConnection(entry.host, entry.port, timeout=30)
+        headers = {"Host": "reached.default.example.com"}
+        connection.request("POST", "/v1/models/reached:predict", INSTANCES, headers)
+        assert connection.getresponse().status == 200
+        connection.close()
+    cluster.close()
+    plane.delete("reached")
+
+
+@pytest.mark.parametrize("sandbox", ["1.25.3", "1.34.4"], indirect=True)
+def test_api_servers_of_every_version_pass_port_forwards_on(sandbox: SandboxInfo) -> None:
+    """Nothing listens in this pod: that is what its kubelet says, through the API server."""
+    cluster = Cluster.connect(kubeconfig=str(sandbox.kubeconfig))
+    spec = {"containers": [{"name": "main", "image": "example.com/deaf:1"}]}
+    body = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "deaf", "namespace": "default"}}
+    cluster.create({**body, "spec": spec})
+    ref = Ref("v1", "Pod", "default", "deaf")
+    eventually(lambda: is_ready(cluster.get(ref)), "the pod runs")
+    with PortForward(cluster, "default", "deaf", 8080) as forward:
+        connection = http.client.HTTPConnection("127.0.0.1", forward.local_port, timeout=30)
+        connection.request("GET", "/")
+        with pytest.raises((http.client.HTTPException, OSError)):
+            connection.getresponse()
+        connection.close()
+    cluster.delete(ref)
+    cluster.close()

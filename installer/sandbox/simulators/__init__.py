@@ -32,6 +32,7 @@ from installer.sandbox.simulators.knative_certificates import KnativeCertificate
 from installer.sandbox.simulators.kubelet import Kubelet
 from installer.sandbox.simulators.loadbalancer import LoadBalancer
 from installer.sandbox.simulators.nodes import Nodes
+from installer.sandbox.simulators.port_forward import PortForwards
 from installer.sandbox.simulators.serving.plane import ServingPlane
 from installer.sandbox.simulators.world import World
 
@@ -54,12 +55,13 @@ def run(context: SimulatorContext, cancel: Cancel) -> None:
     KnativeWebhooks(world, keys)
     KnativeCertificates(world, keys)
     Istiod(world, keys)
-    LoadBalancer(world)
-    plane = ServingPlane(world, events)
+    plane = ServingPlane(world, events, list(nodes.addresses.values()))
+    LoadBalancer(world, plane.gateway.serve)
     admission = Admission()
     kfserving.register(admission, world)
     validators.register(admission)
-    egress = Egress(world, Identities(world), admission.answer)
+    kubelets = PortForwards(plane.gateway.dial)
+    egress = Egress(world, Identities(world), admission.answer, kubelets.serve)
     stopped = threading.Event()
     follower = threading.Thread(target=world.follow_script, args=(stopped,), daemon=True)
     egress.start()

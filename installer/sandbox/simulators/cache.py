@@ -17,6 +17,9 @@ Handler = Callable[[str, Object], None]
 
 Key = tuple[str, str]
 
+_REMEMBERED = 1000
+"""Of how many deleted objects the version is kept in which they went."""
+
 
 def key_of(obj: Object) -> Key:
     """(namespace, name)."""
@@ -40,6 +43,8 @@ class Cache:
         self._anew = False
         self._metadata_only = metadata_only
         self._items: dict[Key, Object] = {}
+        self._removed: dict[Key, int] = {}
+        self._guard = threading.Lock()
         self._handlers: list[Handler] = []
         self._stopped = threading.Event()
         self._poked = threading.Event()
@@ -85,10 +90,16 @@ class Cache:
         return list(self._items.values())
 
     def put(self, obj: Object) -> None:
-        """Remember what a write of ours returned, ahead of the watch."""
-        current = self._items.get(key_of(obj))
-        if current is None or _version(current) < _version(obj):
-            self._items[key_of(obj)] = obj
+        """Remember what a write of ours returned, ahead of the watch.
+
+        The answer may come when the watch has already told that the object is gone.
+        """
+        key, version = key_of(obj), _version(obj)
+        with self._guard:
+            current = self._items.get(key)
+            newest = _version(current) if current else self._removed.get(key, 0)
+            if newest < version:
+                self._items[key] = obj
 
     def _run(self) -> None:
         version, pause = "", 0.05
@@ -180,10 +191,14 @@ class Cache:
 
     def _tell(self, kind: str, obj: Object) -> None:
         key = key_of(obj)
-        if kind == "deleted":
-            self._items.pop(key, None)
-        else:
-            self._items[key] = obj
+        with self._guard:
+            if kind == "deleted":
+                self._items.pop(key, None)
+                self._removed[key] = _version(obj)
+                if len(self._removed) > _REMEMBERED:
+                    del self._removed[next(iter(self._removed))]
+            else:
+                self._items[key] = obj
         for handler in self._handlers:
             try:
                 handler(kind, obj)

@@ -30,6 +30,7 @@ from installer.sandbox.simulators.certificates import (
 )
 from installer.sandbox.simulators.faults import Faults
 from installer.sandbox.simulators.identity import Identities, service_names
+from installer.sandbox.simulators.port_forward import KUBELET_PORT
 from installer.sandbox.simulators.roles import KFSERVING, role_of
 from installer.sandbox.simulators.world import World, ran
 
@@ -65,8 +66,15 @@ class Target:
 class Egress:
     """Listens on the egress socket; one thread per connection."""
 
-    def __init__(self, world: World, identities: Identities, answer: Answer):
+    def __init__(
+        self,
+        world: World,
+        identities: Identities,
+        answer: Answer,
+        kubelets: Callable[[socket.socket], None],
+    ):
         self._world = world
+        self._kubelets = kubelets
         self._identities = identities
         self._answer = answer
         self._faults = Faults(world)
@@ -113,6 +121,10 @@ class Egress:
         head = _read_head(connection.recv)
         host, _, port = head.split(b" ")[1].decode().rpartition(":")
         place = f"dial tcp {host}:{port}: connect: "
+        if int(port) == KUBELET_PORT:
+            connection.sendall(b"HTTP/1.1 200 OK\r\n\r\n")
+            self._kubelets(connection)
+            return
         try:
             target = self._target(host.strip("[]"), int(port))
             if target is None:

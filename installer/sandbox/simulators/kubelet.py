@@ -196,7 +196,7 @@ class Kubelet:
         missing = [n for n in needed(pod) if not self._present(pod, n)]
         if not missing:
             life.stage = "pull"
-            life.run.ip = self._address(pod, life)
+            life.run.ip = self._address(pod)
             return 0.0
         for lack in missing:
             if lack.container:
@@ -210,9 +210,9 @@ class Kubelet:
         cache = self._world.secrets if need.kind == SECRET else self._world.config_maps
         return cache.get(pod["metadata"]["namespace"], need.name) is not None
 
-    def _address(self, pod: Object, life: Life) -> str:
+    def _address(self, pod: Object) -> str:
         if pod["spec"].get("hostNetwork"):
-            return life.run.host_ip
+            return self._nodes.pod_addresses[pod["spec"]["nodeName"]]
         used = {dig(other, "status", "podIP") for other in self._world.pods.all()}
         with self._lock:
             return next(address for address in self._addresses if address not in used)

@@ -1,21 +1,33 @@
-"""A cloud's load balancer: addresses for Services of type LoadBalancer, when the script says so."""
+"""A cloud's load balancer: addresses for Services of type LoadBalancer, when the script says so.
+
+The ingress gateway's is a loopback address that answers, where this process may listen on port 80.
+"""
 
 from __future__ import annotations
 
 import zlib
+from collections.abc import Callable
 
-from installer.core.objects import dig
+from installer.core.objects import Object, dig
 from installer.sandbox.simulators.api import MERGE, path_of
+from installer.sandbox.simulators.nodes import node_address
+from installer.sandbox.simulators.serving.routes import INGRESS, ISTIO
 from installer.sandbox.simulators.world import World
 
 MANAGER = "cloud-controller-manager"
+_LAST = 252
+"""No sandbox has so many nodes."""
 
 
 class LoadBalancer:
-    """Gives and takes addresses of 172.31.0.0/16: data only, nothing listens there."""
+    """Gives and takes addresses; but for the gateway's of 172.31.0.0/16: nothing listens there.
 
-    def __init__(self, world: World):
+    listen: opens the gateway's port at an address, False where that is not possible.
+    """
+
+    def __init__(self, world: World, listen: Callable[[str, int], bool]):
         self._world = world
+        self._listen = listen
         world.reconcile("load-balancer", self._reconcile, world.services)
 
     def _reconcile(self) -> None:
@@ -26,9 +38,16 @@ class LoadBalancer:
             told = dig(service, "status", "loadBalancer", "ingress")
             if bool(told) == balanced:
                 continue
-            number = zlib.crc32(metadata["uid"].encode())
-            address = f"172.31.{number % 256}.{number // 256 % 254 + 1}"
-            ingress = [{"ip": address}] if balanced else None
+            ingress = [{"ip": self._address(service)}] if balanced else None
             path = path_of("v1", "services", metadata["namespace"], metadata["name"])
             patch = {"status": {"loadBalancer": {"ingress": ingress}}}
             self._world.api.patch(f"{path}/status", patch, MANAGER, MERGE)
+
+    def _address(self, service: Object) -> str:
+        metadata = service["metadata"]
+        if (metadata["namespace"], metadata["name"]) == (ISTIO, INGRESS):
+            address = node_address(self._world.context.gateway_port, _LAST)
+            if self._listen(address, 80):
+                return address
+        number = zlib.crc32(metadata["uid"].encode())
+        return f"172.31.{number % 256}.{number // 256 % 254 + 1}"

@@ -13,6 +13,7 @@ from installer.plan.scheduling import Room
 from installer.sandbox.shape import NodeShape
 from installer.sandbox.simulators.api import MERGE, Refused, path_of
 from installer.sandbox.simulators.events import Events
+from installer.sandbox.simulators.port_forward import KUBELET_PORT
 from installer.sandbox.simulators.world import World, now
 
 SIMULATED = "kserve-installer/simulated"
@@ -36,8 +37,16 @@ def node_name(sandbox: str, index: int) -> str:
     return f"{sandbox}-node-{index + 1}"
 
 
-def node_address(index: int) -> str:
-    """Address of a node: data only, nothing ever dials it."""
+def node_address(sandbox: int, index: int) -> str:
+    """Address of a node: loopback, of this sandbox alone, so that its node ports can be dialled.
+
+    sandbox: its gateway's port, which no other sandbox on this machine has.
+    """
+    return f"127.{sandbox >> 8}.{sandbox & 255}.{index % 253 + 1}"
+
+
+def pod_network_address(index: int) -> str:
+    """Address of the pods in a node's network: data only, as Endpoints must not be loopback."""
     return f"172.30.{index // 250}.{index % 250 + 1}"
 
 
@@ -68,7 +77,7 @@ def node_object(name: str, shape: NodeShape) -> Object:
     return {"apiVersion": "v1", "kind": "Node", "metadata": metadata, "spec": spec}
 
 
-def node_status(name: str, index: int, kubernetes: str, shape: NodeShape) -> dict[str, Any]:
+def node_status(name: str, address: str, kubernetes: str, shape: NodeShape) -> dict[str, Any]:
     """The status of a node, healthy unless its shape says otherwise."""
     room = {
         "cpu": shape.allocatable.cpu,
@@ -76,7 +85,7 @@ def node_status(name: str, index: int, kubernetes: str, shape: NodeShape) -> dic
         "pods": shape.allocatable.pods,
     }
     addresses = [
-        {"type": "InternalIP", "address": node_address(index)},
+        {"type": "InternalIP", "address": address},
         {"type": "Hostname", "address": name},
     ]
     if shape.external_ip:
@@ -86,6 +95,7 @@ def node_status(name: str, index: int, kubernetes: str, shape: NodeShape) -> dic
         "addresses": addresses,
         "capacity": room | {"ephemeral-storage": "500Gi"},
         "allocatable": room | {"ephemeral-storage": "450Gi"},
+        "daemonEndpoints": {"kubeletEndpoint": {"Port": KUBELET_PORT}},
         "conditions": _conditions(shape.ready),
         "images": [{"names": [name], "sizeBytes": _IMAGE_BYTES} for name in shape.images],
         "nodeInfo": {
@@ -130,7 +140,9 @@ class Nodes:
         self.names = [
             shape.name or node_name(context.name, i) for i, shape in enumerate(self._shapes)
         ]
-        self.addresses = {name: node_address(i) for i, name in enumerate(self.names)}
+        port = context.gateway_port
+        self.addresses = {name: node_address(port, i) for i, name in enumerate(self.names)}
+        self.pod_addresses = {name: pod_network_address(i) for i, name in enumerate(self.names)}
         self.cache = world.cache("v1", "nodes")
 
     def start(self) -> None:
@@ -148,7 +160,8 @@ class Nodes:
                 api.create(path_of("v1", "nodes"), node_object(name, shape), "kubelet")
             known = self.cache.get("", name) or {}
             if conditions(known).get("Ready", {}).get("status") != str(shape.ready):
-                status = node_status(name, index, self._world.context.kubernetes, shape)
+                kubernetes = self._world.context.kubernetes
+                status = node_status(name, self.addresses[name], kubernetes, shape)
                 api.patch(f"{path}/status", {"status": status}, "kubelet")
             if shape.ready:
                 self._clear(name)
@@ -248,7 +261,7 @@ class Nodes:
         # Before the cache has it, a node is as its shape says.
         nodes = [
             self.cache.get("", name)
-            or {**node_object(name, shape), "status": node_status(name, 0, "", shape)}
+            or {**node_object(name, shape), "status": node_status(name, "", "", shape)}
             for name, shape in zip(self.names, self._shapes, strict=True)
         ]
         return [(room, counts[room.name]) for room in scheduling.rooms(nodes, pods)]

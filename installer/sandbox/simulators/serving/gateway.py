@@ -33,6 +33,9 @@ COLD_START = 60.0
 """Seconds that the activator holds a request for a pod, with room to spare for simulated ones."""
 
 _HOPS = 4
+_PORTS = (80, 8080, 8081)
+"""Plain HTTP on gateways: of Services, of Envoys, and of knative-local-gateway."""
+
 _ENVOY = {"server": "istio-envoy"}
 _TEXT = {"Content-Type": "text/plain", **_ENVOY}
 
@@ -75,6 +78,15 @@ class Gateway:
         thread = threading.Thread(target=server.serve_forever, args=(0.2,), daemon=True)
         thread.start()
         return True
+
+    def dial(self, namespace: str, pod: str, port: int) -> socket.socket | None:
+        """A connection to a port of a pod: of gateways alone, nothing else listens."""
+        found = self._world.pods.get(namespace, pod)
+        labels = labels_of(found or {"metadata": {}})
+        if not gateways_at(self._objects.of(ISTIO_V1, "Gateway").all(), labels, _PORTS):
+            return None
+        place = "127.0.0.1", self._world.context.gateway_port
+        return socket.create_connection(place, timeout=10) if port in _PORTS else None
 
     def stop(self) -> None:
         """Close every port."""

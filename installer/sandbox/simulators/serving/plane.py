@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from installer.core.objects import Object
+from collections.abc import Sequence
+
+from installer.core.objects import Object, dig
 from installer.sandbox.simulators import roles
 from installer.sandbox.simulators.cache import Handler
 from installer.sandbox.simulators.events import Events
@@ -11,7 +13,7 @@ from installer.sandbox.simulators.serving.chain import FINALIZED, Chain
 from installer.sandbox.simulators.serving.dialect import KSERVE, KUBEFLOW
 from installer.sandbox.simulators.serving.gateway import Gateway
 from installer.sandbox.simulators.serving.revisions import Revisions
-from installer.sandbox.simulators.serving.routes import ISTIO, Routes
+from installer.sandbox.simulators.serving.routes import INGRESS, ISTIO, Routes
 from installer.sandbox.simulators.serving.scaling import Scaling
 from installer.sandbox.simulators.serving.settings import SERVING, Settings
 from installer.sandbox.simulators.serving.traffic import Key, Traffic
@@ -43,10 +45,11 @@ _FOLLOWED = (
 
 
 class ServingPlane:
-    """Controllers, autoscaler and gateway of one sandbox."""
+    """Controllers, autoscaler and gateway of one sandbox; nodes: their addresses."""
 
-    def __init__(self, world: World, events: Events) -> None:
+    def __init__(self, world: World, events: Events, nodes: Sequence[str]) -> None:
         self._world = world
+        self._nodes = nodes
         self._objects = Objects(world)
         traffic, settings = Traffic(), Settings(world)
         scaling = Scaling(self._objects, settings, traffic, self._scaled)
@@ -66,6 +69,7 @@ class ServingPlane:
         for version, kind in FINALIZED:
             self._objects.of(version, kind).subscribe(self._going)
         self._objects.of("networking.istio.io/v1beta1", "Gateway").subscribe(self._all_changed)
+        world.services.subscribe(self._node_ports)
         world.config_maps.subscribe(self._shared_changed)
         world.pods.subscribe(self._pod_changed)
         world.on_script("serving", self._everything)
@@ -77,6 +81,16 @@ class ServingPlane:
     def stop(self) -> None:
         """Close it."""
         self.gateway.stop()
+
+    def _node_ports(self, _event: str, service: Object) -> None:
+        """Listen on the ingress gateway's node ports, as kube-proxy would on every node."""
+        metadata = service["metadata"]
+        if (metadata["namespace"], metadata["name"]) != (ISTIO, INGRESS):
+            return
+        for port in dig(service, "spec", "ports", default=[]):
+            if port["port"] == 80 and port.get("nodePort"):
+                for address in self._nodes:
+                    self.gateway.serve(address, port["nodePort"])
 
     def _own(self, group: str) -> Handler:
         def changed(event: str, obj: Object) -> None:
