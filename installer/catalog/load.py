@@ -20,6 +20,8 @@ FOREIGN = "foreign.yaml"
 """How installations by others are recognised: read by `foreign`."""
 PLATFORMS = "platforms.yaml"
 """What is known of Kubernetes distributions: read by `platforms`."""
+AUTOSCALER = "autoscaler.yaml"
+"""Defaults of Knative's autoscaler, by version: read by `autoscaler`."""
 
 
 def packaged_facts(form: type[Facts], file: str, what: str) -> Facts:
@@ -111,6 +113,7 @@ def read_directory(directory: Path, *, components: bool = True) -> Read:
         read.files.update(_names(directory, "profiles/*.yaml"))
         read.files.update(_names(directory, FOREIGN))
         read.files.update(_names(directory, PLATFORMS))
+        read.files.update(_names(directory, AUTOSCALER))
         _strangers(read)
     return read
 

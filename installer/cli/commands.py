@@ -52,7 +52,9 @@ def build(program: str = PROGRAM) -> Parser:
     _plan(commands)
     _install(commands)
     _status(commands)
+    _verify(commands)
     _trace(commands)
+    _autoscaling(commands)
     _uninstall(commands)
     _rbac(commands)
     _releases(commands)
@@ -201,6 +203,31 @@ def _status(commands: Any) -> None:
     _source_flags(parser)
 
 
+def _verify(commands: Any) -> None:
+    text = "Prove that what is installed serves: a sample model must answer through the ingress."
+    run = "installer.cli.verify_command:verify"
+    parser = _command(commands, "verify", run, text, "text|json")
+    parser.set_defaults(events=True)
+    group = parser.add_argument_group("which model (default: upstream's flowers sample)")
+    which = group.add_mutually_exclusive_group()
+    text = "a container image that answers predictions by itself"
+    which.add_argument("--predictor-image", metavar="IMAGE", help=text)
+    text = "another TensorFlow model"
+    which.add_argument("--storage-uri", metavar="URI", help=text)
+    text = "the InferenceService in this file"
+    which.add_argument("--isvc", metavar="FILE", help=text)
+    text = "one that exists; nothing is made and nothing removed"
+    which.add_argument("--use", metavar="[NAMESPACE/]NAME", help=text)
+    text = "what is sent to the model (default: the sample's input; with --use its state is asked)"
+    group.add_argument("--data", metavar="FILE", help=text)
+    text = "the answer must be this JSON (default: a prediction for each instance)"
+    group.add_argument("--expect", metavar="FILE", help=text)
+    parser.add_argument("--keep", action="store_true", help="do not remove what was made")
+    _timeout_flag(parser, 600.0, "10m")
+    request_flags(parser)
+    _cluster_flags(parser)
+
+
 def _trace(commands: Any) -> None:
     text = "Show everything an InferenceService made, and follow a request through it."
     run = "installer.cli.trace_command:trace"
@@ -212,6 +239,16 @@ def _trace(commands: Any) -> None:
     parser.add_argument("--request", action=argparse.BooleanOptionalAction, default=True, help=text)
     _timeout_flag(parser, 60.0, "1m")
     request_flags(parser)
+    _cluster_flags(parser)
+
+
+def _autoscaling(commands: Any) -> None:
+    text = "Show how an InferenceService scales: each setting in effect, and where it comes from."
+    run = "installer.cli.autoscaling_command:autoscaling"
+    parser = _command(commands, "autoscaling", run, text, "text|json|yaml")
+    name_argument(parser)
+    text = "also say how many pods so many requests at the same time would have"
+    parser.add_argument("--concurrency", metavar="N", type=positive, help=text)
     _cluster_flags(parser)
 
 

@@ -74,7 +74,8 @@ def _as_installed(args: Namespace) -> InstallOptions:
     return install_options(args)
 
 
-def _connect(session: Session, release: str) -> tuple[Cluster, Identity]:
+def connect(session: Session, release: str) -> tuple[Cluster, Identity]:
+    """Connect, ask the server who it is, and tell that the command began."""
     from installer.cluster.client import Cluster
 
     args = session.args
@@ -116,7 +117,7 @@ def _install(session: Session) -> Mapping[str, Any]:
 
     choice = operation.choose(options)
     planned.check_choice(choice)
-    cluster, identity = _connect(session, options.release)
+    cluster, identity = connect(session, options.release)
     planned.check_cluster(cluster)
     skip, removed = split(session.args.skip), 0
     if session.args.remove_stale_webhooks:
@@ -264,7 +265,7 @@ def _uninstall(session: Session) -> Mapping[str, Any]:
     from installer.operations import uninstall as operation
 
     args = session.args
-    cluster, identity = _connect(session, "")
+    cluster, identity = connect(session, "")
     options = operation.UninstallOptions(
         delete_inferenceservices=args.delete_inferenceservices,
         delete_custom_resources=args.delete_custom_resources,

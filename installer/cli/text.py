@@ -10,6 +10,7 @@ from typing import Any, TextIO
 from installer.cli import wording
 from installer.cli.progress import Progress
 from installer.cli.terminal import Terminal, duration, plural, size
+from installer.cli.verify_view import check_lines
 from installer.cli.wording import Hints
 from installer.core.events import Event
 
@@ -63,6 +64,11 @@ class Text:
             lines = self._verified() + lines
         return [self._stamp() + line for line in lines]
 
+    @property
+    def _is_verify(self) -> bool:
+        """Its checks say all that components and stages would."""
+        return self.progress.command == "verify"
+
     def _stamp(self) -> str:
         return self.terminal.paint(f"[{duration(self.progress.elapsed):>6}]", "dim") + " "
 
@@ -110,6 +116,8 @@ class Text:
         return ["plan: " + "; ".join(part for part in (said, names) if part)]
 
     def _say_check(self, fields: Mapping[str, Any]) -> list[str]:
+        if self._is_verify:
+            return check_lines(fields, self.terminal)
         if fields["verdict"] not in ("warning", "unknown"):
             return []  # what failed ends the run, which says so
         sign = self.terminal.paint(self.terminal.icon("warn"), "yellow")
@@ -120,6 +128,8 @@ class Text:
         ]
 
     def _say_checked(self, fields: Mapping[str, Any]) -> list[str]:
+        if self._is_verify:
+            return []  # each was shown
         return [f"preflight: {wording.checks_line(fields)}"]
 
     def _say_stage_started(self, fields: Mapping[str, Any]) -> list[str]:
@@ -151,13 +161,13 @@ class Text:
 
     def _say_stage_finished(self, fields: Mapping[str, Any]) -> list[str]:
         stage = self.progress.stages[(fields["component"], fields["stage"])]
-        quiet = not stage.written and stage.wait_seconds < 0.05
+        quiet = (not stage.written and stage.wait_seconds < 0.05) or self._is_verify
         if quiet and not self.verbose:
             return []
         return [f"{_stage(fields)}: {wording.stage_line(stage)}"]
 
     def _say_component_finished(self, fields: Mapping[str, Any]) -> list[str]:
-        return [self.finished_component(fields)]
+        return [] if self._is_verify else [self.finished_component(fields)]
 
     def finished_component(self, fields: Mapping[str, Any]) -> str:
         """The line of a component whose every stage holds."""

@@ -104,11 +104,13 @@ def summary(
         lines = [f"{ok} {_unchanged(progress)}: nothing to do, 0 writes, {took}"]
     else:
         lines = [f"{ok} {_subject(progress)}: {_counts(fields)}, {took}"]
-        lines += timing(progress)
+        lines += [] if progress.command == "verify" else timing(progress)
     return lines + _next(progress, hints)
 
 
 def _subject(progress: Progress) -> str:
+    if progress.command == "verify":
+        return "a model answers through the ingress"
     past = {"install": "installed", "uninstall": "removed"}
     what = progress.release or "the stack"
     return f"{what} {past.get(progress.command, 'done')}"
@@ -188,6 +190,9 @@ def _state(progress: Progress, fields: Mapping[str, Any]) -> list[str]:
             where.append(f"in stage {stage.name}, {stage.done} of {stage.objects} objects")
         lines.append(f"stopped: {' '.join(where)}")
     lines += [f"not begun: {', '.join(left)}"] if left else []
+    if progress.command == "verify":
+        kept = int(fields.get("created", 0)) - int(fields.get("deleted", 0))
+        return [f"{_counts(fields)}" + (f"; {kept} objects were kept" if kept > 0 else "")]
     if fields.get("writes"):
         lines.append(f"{_counts(fields)}; nothing was rolled back, the ledger knows every object")
     else:

@@ -35,13 +35,14 @@ class Detail:
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What became of one check. seconds: how long it took."""
+    """What became of one check. seconds: how long it took. page: where docs explain it."""
 
     check: str
     category: str
     sentence: str
     details: Sequence[Detail] = ()
     seconds: float = 0.0
+    page: str = "docs/checks.md"
 
     @property
     def verdict(self) -> Verdict:
@@ -52,7 +53,7 @@ class Finding:
     @property
     def hint(self) -> str:
         """Where docs explain the check."""
-        return f"docs/checks.md#{self.check}"
+        return f"{self.page}#{self.check}"
 
     def to_dict(self) -> dict[str, Any]:
         """The JSON form."""

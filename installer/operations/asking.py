@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from installer.cluster.client import Cluster
 from installer.core.cancel import Cancel
@@ -14,6 +14,9 @@ from installer.serving.curl import curl_lines
 from installer.serving.inference_service import InferenceService
 from installer.serving.ingress import Entry, Via
 
+NOT_HERE = ("NoRoute", "Refused", "Reset", "Timeout", "Protocol", "Tls")
+"""Reasons (`replies.Meaning`) of answers that may be another ingress's than this cluster's, or
+nobody's: then the next way in is tried."""
 REQUEST_SECONDS = 30.0
 """How long one request may take unless the user says otherwise."""
 
@@ -72,12 +75,19 @@ class Door:
         )
 
 
+def entries(cluster: Cluster, service: InferenceService, asking: Asking) -> list[Entry]:
+    """The ways in for requests to an InferenceService. Raises what `ingress.find_all` raises."""
+    return ingress.find_all(cluster, via=asking.via, scheme=asking.scheme or service.scheme)
+
+
 @contextmanager
-def door(
-    cluster: Cluster, service: InferenceService, asking: Asking, cancel: Cancel
-) -> Iterator[Door]:
-    """A way in for requests to an InferenceService. Raises what `ingress.find` raises."""
-    scheme = asking.scheme or service.scheme
-    entry = ingress.find(cluster, via=asking.via, scheme=scheme)
+def door(cluster: Cluster, entry: Entry, asking: Asking, cancel: Cancel) -> Iterator[Door]:
+    """A way in, opened."""
     with ingress.opened(cluster, entry) as ready:
         yield Door(ready, asking, cancel)
+
+
+def after(entry: Entry, left: Entry, says: str) -> Entry:
+    """The next way, with the reason why the one before was left although it takes connections."""
+    why = f"{left.via} {left.address}: {says}, so it is not this cluster's gateway"
+    return replace(entry, reasons=(*entry.reasons, why))

@@ -11,7 +11,7 @@ from installer.cluster.errors import ApiError
 from installer.core.cancel import Cancel
 from installer.core.errors import InstallerError
 from installer.core.objects import dig
-from installer.operations.asking import Asking, Door, door
+from installer.operations.asking import NOT_HERE, Asking, Door, after, door, entries
 from installer.serving import inference_service, path
 from installer.serving.ask import Reply
 from installer.serving.gateways import Gateways
@@ -106,13 +106,20 @@ def _outside(
         return judged, []
     service = scene.service
     try:
-        with door(cluster, service, asking, cancel) as opened:
-            found = _with_entry(judged, _entered(opened))
-            if not service.host:
-                return found, []
-            asked = _asked(opened, scene, found)
-            curl = opened.curl(service.host, service.predict_path, "@input.json")
-            return found.with_hops(*asked), curl
+        ways = entries(cluster, service, asking)
+        while True:
+            entry, *others = ways
+            with door(cluster, entry, asking, cancel) as opened:
+                found = _with_entry(judged, _entered(opened))
+                if not service.host:
+                    return found, []
+                asked = _asked(opened, scene, found)
+                blamed = asked[0]
+                if blamed.verdict == "broken" and blamed.reason in NOT_HERE and others:
+                    ways = [after(others[0], opened.entry, blamed.says), *others[1:]]
+                    continue
+                curl = opened.curl(service.host, service.predict_path, "@input.json")
+                return found.with_hops(*asked), curl
     except ApiError:
         raise
     except InstallerError as error:
@@ -149,22 +156,16 @@ def _no_way_in(judged: Path, error: InstallerError) -> Hop:
 def _asked(opened: Door, scene: Scene, judged: Path) -> list[Hop]:
     """A real request, and where it gets no answer one to the component's own host as well."""
     service = scene.service
-    reply = opened.send(service.host, _state_path(service))
+    reply = opened.send(service.host, service.state_path)
     found = [_request_hop(service.host, reply, judged)]
     if found[0].verdict == "ok":
         return found
     for host in _component_hosts(service):
-        other = opened.send(host, _state_path(service))
+        other = opened.send(host, service.state_path)
         if meaning(other, host).origin == "model":
             said = f"{host} answers {other.status}: the break is before that, at the public route"
             found.append(hop("request", host, "note", said, reason="ComponentAnswers"))
     return found
-
-
-def _state_path(service: InferenceService) -> str:
-    if service.protocol == "v2":
-        return f"/v2/models/{service.model}/ready"
-    return f"/v1/models/{service.model}"
 
 
 def _component_hosts(service: InferenceService) -> list[str]:

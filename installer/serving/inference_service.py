@@ -50,6 +50,13 @@ class InferenceService:
         return f"/v1/models/{self.model}:predict"
 
     @property
+    def state_path(self) -> str:
+        """Where a model says whether it is loaded: a request that does no harm."""
+        if self.protocol == "v2":
+            return f"/v2/models/{self.model}/ready"
+        return f"/v1/models/{self.model}"
+
+    @property
     def name(self) -> str:
         """`NAMESPACE/NAME`."""
         return f"{self.ref.namespace}/{self.ref.name}"
@@ -74,7 +81,7 @@ def of_object(obj: Object) -> InferenceService:
     )
 
 
-def _predictor(obj: Object) -> Object:
+def predictor_of(obj: Object) -> Object:
     """spec.predictor, or what v1alpha2 has in its place."""
     found: Object = dig(obj, "spec", "predictor", default=None) or dig(
         obj, "spec", "default", "predictor", default={}
@@ -87,7 +94,7 @@ def _model(obj: Object, path: str) -> str:
     head, _, rest = path.rpartition("/models/")
     if head and rest:
         return rest.partition(":")[0].partition("/")[0]
-    containers = _predictor(obj).get("containers") or [{}]
+    containers = predictor_of(obj).get("containers") or [{}]
     words = [*(containers[0].get("command") or []), *(containers[0].get("args") or [])]
     for index, word in enumerate(map(str, words)):
         flag, equals, value = word.partition("=")
@@ -100,7 +107,7 @@ def _model(obj: Object, path: str) -> str:
 
 
 def _protocol(obj: Object) -> Protocol:
-    for framework, spec in _predictor(obj).items():
+    for framework, spec in predictor_of(obj).items():
         if not isinstance(spec, dict):
             continue
         said = str(spec.get("protocolVersion") or "")

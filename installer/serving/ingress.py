@@ -89,8 +89,22 @@ def find(
     service: Ref | None = None,
     connects: Connects = connects,
 ) -> Entry:
-    """The way into the cluster; via: this one and no other. service: of another gateway.
+    """The way into the cluster: the first of `find_all`, which says what is raised."""
+    return find_all(cluster, via=via, scheme=scheme, service=service, connects=connects)[0]
 
+
+def find_all(
+    cluster: Cluster,
+    *,
+    via: Via | None = None,
+    scheme: str = "http",
+    service: Ref | None = None,
+    connects: Connects = connects,
+) -> list[Entry]:
+    """Every way into the cluster that accepts connections, the best first.
+
+    That something accepts them does not prove that it is this cluster's gateway: another ingress
+    may hold the address. via: this way and no other. service: of another gateway.
     Raises InstallerError, kind `no-gateway` or `no-ingress`, with every way that was tried.
     """
     target = service or read_gateways(cluster).outside[0].service
@@ -110,7 +124,7 @@ def find(
             object=str(target),
             remedy=f"add port {_PORTS[scheme]} to it",
         )
-    return _first(_Search(cluster, found, port, scheme, connects), via)
+    return _all(_Search(cluster, found, port, scheme, connects), via)
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,14 +140,18 @@ class _Search:
         return Entry(via, self.scheme, host, port, ref, int(self.port["port"]), **more)
 
 
-def _first(search: _Search, via: Via | None) -> Entry:
+def _all(search: _Search, via: Via | None) -> list[Entry]:
     ways = {"lb": _balancer, "nodeport": _node_port, "port-forward": _forward}
     reasons: list[str] = []
+    entries: list[Entry] = []
     for way in (via,) if via else WAYS:
         found = ways[way](search)
         if isinstance(found, Entry):
-            return replace(found, reasons=tuple(reasons))
-        reasons.append(f"{way}: {found}")
+            entries.append(replace(found, reasons=tuple(reasons)))
+        else:
+            reasons.append(f"{way}: {found}")
+    if entries:
+        return entries
     raise InstallerError(
         "there is no way into the cluster from here: " + "; ".join(reasons),
         kind="no-ingress",
