@@ -14,7 +14,7 @@ from installer.serving.curl import curl_lines
 from installer.serving.inference_service import InferenceService
 from installer.serving.ingress import Entry, Via
 
-NOT_HERE = ("NoRoute", "Refused", "Reset", "Timeout", "Protocol", "Tls")
+NOT_HERE = ("NoRoute", "Refused", "Reset", "Protocol", "Tls")
 """Reasons (`replies.Meaning`) of answers that may be another ingress's than this cluster's, or
 nobody's: then the next way in is tried."""
 REQUEST_SECONDS = 30.0

@@ -158,7 +158,7 @@ def _asked(opened: Door, scene: Scene, judged: Path) -> list[Hop]:
     service = scene.service
     reply = opened.send(service.host, service.state_path)
     found = [_request_hop(service.host, reply, judged)]
-    if found[0].verdict == "ok":
+    if found[0].reason not in ("NoRoute", "NoUpstream"):
         return found
     for host in _component_hosts(service):
         other = opened.send(host, service.state_path)

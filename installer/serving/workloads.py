@@ -45,7 +45,7 @@ def _revision(revision: Object, behind: Sequence[Hop]) -> Hop:
     if ready.get("status") == "True":
         return hop("revision", ref, "ok", "is ready")
     reason, message = str(ready.get("reason") or "NotReady"), _clause(ready.get("message"))
-    if any(other.verdict == "broken" for other in behind):
+    if any(other.verdict in ("broken", "starting") for other in behind):
         said = message or f"is not ready ({reason}), without saying why"
         return hop("revision", ref, "follows", said, reason=reason)
     if ready.get("status") == "False":
