@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# The quick start: a sandbox, its preflight, the plan, an install, the same again, the status.
+# The quick start: a sandbox, its preflight, the plan, an install, the same again, the status,
+# proof that it serves, and the way of a request.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 . tools/beside.sh
@@ -36,6 +37,13 @@ echo "# once more: what is there already is not written again"
 show install "$release" --kubeconfig "$kubeconfig" "${mirror[@]}" --yes
 show status --kubeconfig "$kubeconfig"
 
+echo
+echo "# a model must answer through the ingress; it stays, to be looked at"
+show verify --kubeconfig "$kubeconfig" --keep
+model=$(.venv/bin/python tools/kept_model.py "$kubeconfig")
+show trace "$model" --kubeconfig "$kubeconfig"
+show autoscaling "$model" --kubeconfig "$kubeconfig" --concurrency 250
+
 cat <<EOF
 
 The sandbox keeps running. Its API server, etcd and controller manager are real; nodes, pods,
@@ -43,7 +51,8 @@ webhooks and models are simulated. To try next:
 
   export PATH=$PWD/.venv/bin:\$PATH KUBECONFIG=$kubeconfig
   kserve-installer status -o json
-  kserve-installer uninstall --dry-run
+  kserve-installer trace $model --html trace.html
+  kserve-installer uninstall --dry-run --delete-inferenceservices
   kubectl get pods --all-namespaces
   kserve-installer sandbox down --name $name
 EOF

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from installer.cli.terminal import Terminal
 from installer.core.objects import dig
@@ -34,9 +34,10 @@ def lines(report: TraceReport, terminal: Terminal) -> Iterator[str]:
     yield f"{report.service.ref} ({report.service.ref.api_version}), {url}"
     yield ""
     yield from _tree(report.tree, terminal, "", "")
-    for found in (report.outside, report.inside):
-        yield ""
-        yield from path_lines(found, terminal)
+    yield ""
+    yield from path_lines(report.outside, terminal)
+    yield ""
+    yield from path_lines(report.inside, terminal, known=report.outside.hops)
     if report.unseen:
         yield ""
         yield "could not look at:"
@@ -76,12 +77,27 @@ def _tree(node: Node, terminal: Terminal, lead: str, below: str) -> Iterator[str
         )
 
 
-def path_lines(found: Path, terminal: Terminal) -> Iterator[str]:
-    """A path, a line for each hop."""
+def path_lines(found: Path, terminal: Terminal, known: Sequence[Hop] = ()) -> Iterator[str]:
+    """A path, a line for each hop; where it goes on as one that is `known` already, that is said
+    instead."""
     to = f" to {found.host}" if found.host else ""
     yield f"a request from {found.start}{to}"
-    for hop in found.hops:
+    shared = _shared_end(found.hops, known)
+    for hop in found.hops[: len(found.hops) - shared]:
         yield f"  {_hop(hop, terminal)}"
+    if shared:
+        first = found.hops[len(found.hops) - shared]
+        said = f"{first.object} and on from there: as above"
+        yield f"  {terminal.paint(terminal.icon('idle'), 'dim')} {said}"
+
+
+def _shared_end(hops: Sequence[Hop], known: Sequence[Hop]) -> int:
+    """How many hops at the end are also the end of another path, but for its request."""
+    others = [hop for hop in known if hop.kind != "request"]
+    count = 0
+    while count < min(len(hops), len(others)) and hops[-1 - count] == others[-1 - count]:
+        count += 1
+    return count if count > 2 else 0
 
 
 def _hop(hop: Hop, terminal: Terminal) -> str:

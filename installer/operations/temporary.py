@@ -35,7 +35,9 @@ def namespace(cluster: Cluster, emit: Emit, *, keep: bool = False) -> Iterator[s
         emit(object_event(COMPONENT, STAGE, "created", ref))
         yield name
     finally:
-        if not keep:
+        if keep:
+            emit(warning("is kept, with what is in it", str(ref), _BY_HAND.format(name)))
+        else:
             _remove(cluster.uncancelled(), ref, emit, wait=not cluster.cancel.stopped)
 
 

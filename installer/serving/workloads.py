@@ -185,7 +185,7 @@ def _pod_hops(scene: Scene, deployment: Object, pods: Sequence[Object]) -> Itera
     node = dig(pod, "spec", "nodeName", default="")
     yield hop("pod", ref_of(pod), "ok", f"runs on node {node}" if node else "is ready")
     if _containers(pod, QUEUE_PROXY):
-        yield hop("queue-proxy", ref_of(pod), "ok", "is ready")
+        yield hop("queue-proxy", ref_of(pod), "ok", f"container {QUEUE_PROXY} is ready")
     model = _model_container(pod)
     yield hop("model", ref_of(pod), "ok", f"container {model} is ready")
     for other in pods:
