@@ -8,7 +8,7 @@ from installer.cli.terminal import Terminal
 from installer.core.objects import dig
 from installer.operations.trace import TraceReport
 from installer.serving.hops import Hop, Path
-from installer.serving.tree import Node
+from installer.serving.tree import Node, age_text
 
 _STATES = {
     "ready": ("ok", "green"),
@@ -25,7 +25,6 @@ HOP_LOOKS = {
     "follows": ("idle", "dim"),
     "broken": ("failed", "red"),
 }
-_UNITS = ((86400, "d"), (3600, "h"), (60, "m"), (1, "s"))
 
 
 def lines(report: TraceReport, terminal: Terminal) -> Iterator[str]:
@@ -48,16 +47,6 @@ def lines(report: TraceReport, terminal: Terminal) -> Iterator[str]:
         yield from (f"  {line}" for line in report.curl)
     yield ""
     yield from verdict(report, terminal)
-
-
-def age_text(seconds: float | None) -> str:
-    """`3d`, `12m`: the largest unit, as kubectl shows ages."""
-    if seconds is None:
-        return ""
-    for size, unit in _UNITS:
-        if seconds >= size:
-            return f"{int(seconds // size)}{unit}"
-    return "0s"
 
 
 def _tree(node: Node, terminal: Terminal, lead: str, below: str) -> Iterator[str]:

@@ -101,7 +101,7 @@ def _outside(
     cluster: Cluster, scene: Scene, asking: Asking, cancel: Cancel, send: bool
 ) -> tuple[Path, list[str]]:
     """The path from outside, with the way in and a real request."""
-    judged = path.outside(scene)
+    judged = path.outside(scene, asking.scheme)
     if not send or scene.gateways is None:
         return judged, []
     service = scene.service
@@ -156,6 +156,9 @@ def _no_way_in(judged: Path, error: InstallerError) -> Hop:
 def _asked(opened: Door, scene: Scene, judged: Path) -> list[Hop]:
     """A real request, and where it gets no answer one to the component's own host as well."""
     service = scene.service
+    if service.protocol == "grpc":
+        said = "is not asked: it speaks gRPC (HTTP/2) only; grpcurl can ask it"
+        return [hop("request", service.host, "note", said, reason="Grpc")]
     reply = opened.send(service.host, service.state_path)
     found = [_request_hop(service.host, reply, judged)]
     if found[0].reason not in ("NoRoute", "NoUpstream"):

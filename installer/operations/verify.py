@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from installer.cluster.client import Cluster
 from installer.cluster.errors import ApiError
 from installer.core.cancel import Cancel
-from installer.core.checks import Detail, Finding, failed, note
+from installer.core.checks import Detail, Finding, failed, note, unknown
 from installer.core.errors import ChecksFailed, InstallerError
 from installer.core.events import Emit, Event
 from installer.core.objects import Object, Ref, dig
@@ -157,6 +157,11 @@ def _served(
         return
     yield _finding("sample-ready", _READY, began, note(f"at {service.host}", str(ref)))
     began = time.monotonic()
+    if service.protocol == "grpc":
+        said = "the model speaks gRPC (HTTP/2) only, and is not asked"
+        remedy = f"ask it with a gRPC client for authority {service.host}"
+        yield _finding("prediction", _ANSWERS, began, unknown(said, remedy, service.host))
+        return
     try:
         answered = predict(cluster, service, question, asking, emit, cancel)
     except (Broken, InstallerError) as error:

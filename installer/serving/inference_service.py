@@ -113,8 +113,13 @@ def _protocol(obj: Object) -> Protocol:
         said = str(spec.get("protocolVersion") or "")
         if said.startswith("grpc"):
             return "grpc"
+        if any(port.get("name") == "h2c" for port in spec.get("ports") or []):
+            return "grpc"
         if said == "v2" or (not said and framework in _V2_FRAMEWORKS):
             return "v2"
+    for container in predictor_of(obj).get("containers") or []:
+        if any(port.get("name") == "h2c" for port in container.get("ports") or []):
+            return "grpc"  # Knative's name for HTTP/2 without TLS
     return "v1"
 
 

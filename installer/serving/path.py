@@ -4,29 +4,35 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from installer.core.objects import Object, Ref, conditions, dig, ref_of
+from installer.core.objects import Object, Ref, dig, ref_of
 from installer.serving import virtual_services
 from installer.serving.backends import backend_hops, component_hops, is_revision_service
 from installer.serving.gateways import service_of
 from installer.serving.hops import Hop, Path, hop
+from installer.serving.kubernetes_ingress import ingress_of, sent_by
 from installer.serving.scene import Scene, ready_addresses
-from installer.serving.unrouted import no_route, service_missing
+from installer.serving.unrouted import LOCAL_DOMAIN, cluster_local, no_route, service_missing
 from installer.serving.virtual_services import Asked, Destination
 
 _TURNS = 5
 """Gateways after one another at most: recorded are two, the public and the local one."""
 
 
-def outside(scene: Scene) -> Path:
-    """From a client outside the cluster."""
+def outside(scene: Scene, scheme: str = "") -> Path:
+    """From a client outside the cluster. scheme: of its requests, that of the InferenceService's
+    address unless given."""
     host = scene.service.host
     walk = _Walk(scene, "outside")
+    if host.partition(":")[0].endswith(LOCAL_DOMAIN):
+        walk.add(cluster_local(scene, host))
+        return walk.ended(host)
     walk.begin(host)
     if scene.gateways is None or not scene.gateways.outside:
         why = scene.cannot_see("ConfigMap", "knative-serving") or "no gateway is configured"
         walk.add(hop("gateway", "the public gateway", "unknown", why))
     elif host:
-        walk.enter(scene.gateways.outside[0].service, 80, host)
+        port = 443 if (scheme or scene.service.scheme) == "https" else 80
+        walk.enter(scene.gateways.outside[0].service, port, host)
     return walk.ended(host)
 
 
@@ -148,6 +154,11 @@ class _Walk:
             if ways:
                 self.add(_sent(found, way.host, ways))
                 return ways
+        ingress = None if bound else ingress_of(self._scene, way.host)
+        if ingress is not None:
+            said, service = sent_by(self._scene, ingress, way.host)
+            self.add(said)
+            return [Destination(service, 80, way.host, 100)] if service else []
         self.add(no_route(self._scene, asked, bound))
         return []
 
@@ -246,8 +257,3 @@ def _no_listener(scene: Scene, service: Object, port: int) -> Hop:
         reason="NoGateway",
         remedy="run the install again: it puts the Gateways of Knative back",
     )
-
-
-def routes_are_ready(scene: Scene) -> bool:
-    """Whether the InferenceService says that its ingress is set up."""
-    return conditions(scene.service.obj).get("IngressReady", {}).get("status") == "True"

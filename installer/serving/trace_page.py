@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from installer.serving.hops import Hop, Path, Verdict
 from installer.serving.page import element, page, text
-from installer.serving.tree import Node
+from installer.serving.tree import Node, age_text
 
 _LOOKS: dict[Verdict, tuple[str, str]] = {
     "ok": ("good", "✔"),
@@ -24,11 +24,12 @@ _STATES = {
     "progressing": ("warn", "…"),
 }
 _STYLE = """
-ol.path { list-style: none; margin: 0; padding: 0; display: flex; flex-wrap: wrap; gap: .5rem 0; }
-ol.path li { position: relative; flex: 0 1 14.5rem; margin-right: 1.6rem; padding: .5rem .7rem;
+ol.path { list-style: none; margin: 0; padding: 0; display: grid; gap: .6rem 1.7rem;
+  grid-template-columns: repeat(auto-fill, minmax(14rem, 1fr)); }
+ol.path li { position: relative; padding: .5rem .7rem;
   background: var(--card); border: 1px solid var(--line); border-left-width: 4px;
   border-radius: 6px; overflow-wrap: anywhere; }
-ol.path li:not(:last-child)::after { content: "→"; position: absolute; right: -1.3rem; top: .5rem;
+ol.path li:not(:last-child)::after { content: "→"; position: absolute; right: -1.4rem; top: .5rem;
   color: var(--quiet); }
 ol.path li.good { border-left-color: var(--good); }
 ol.path li.warn { border-left-color: var(--warn); }
@@ -83,7 +84,8 @@ def _station(found: Hop) -> str:
 
 def _branch(node: Node) -> str:
     css, sign = _STATES.get(node.state, ("idle", "?"))
-    more = [part for part in (node.note, node.reason, node.message) if part]
+    age = f"{age_text(node.seconds)} old" if node.seconds is not None else ""
+    more = [part for part in (age, node.note, node.reason, node.message) if part]
     quiet = element("span", text("; ".join(more)), css="quiet") if more else ""
     kind = f"{node.ref.kind} {node.ref.name}"
     group = element("span", text(node.ref.group), css="quiet") if node.ref.group else ""

@@ -80,6 +80,19 @@ class Node:
         }
 
 
+_UNITS = ((86400, "d"), (3600, "h"), (60, "m"), (1, "s"))
+
+
+def age_text(seconds: float | None) -> str:
+    """`3d`, `12m`: the largest unit, as kubectl shows ages; empty where it is not known."""
+    if seconds is None:
+        return ""
+    for size, unit in _UNITS:
+        if seconds >= size:
+            return f"{int(seconds // size)}{unit}"
+    return "0s"
+
+
 def tree_of(scene: Scene) -> Node:
     """The tree below the scene's InferenceService."""
     return _Builder(scene).root()

@@ -17,6 +17,23 @@ _DOMAIN_REMEDY = (
 """knative/serving@knative-v1.8.0: config/core/configmaps/domain.yaml, default domain."""
 
 
+LOCAL_DOMAIN = ".svc.cluster.local"
+_VISIBILITY = ("networking.knative.dev/visibility", "serving.knative.dev/visibility")
+"""Labels that keep a service from being reached from outside (knative/networking:
+pkg/apis/networking/register.go VisibilityLabelKey; the older one until 0.22)."""
+
+
+def cluster_local(scene: Scene, host: str) -> Hop:
+    """Its address is of cluster DNS: as somebody wished, or for want of a domain."""
+    ref = scene.service.ref
+    labels = dig(scene.service.obj, "metadata", "labels", default={})
+    if any(labels.get(label) == "cluster-local" for label in _VISIBILITY):
+        said = f"is called {host}, for pods only, as its label says"
+        return hop("host", ref, "note", said, reason="ClusterLocal")
+    said = f"is called {host}, which only pods can use: the gateway has no route for it"
+    return hop("host", ref, "broken", said, reason="ClusterLocal", remedy=_DOMAIN_REMEDY)
+
+
 def no_route(scene: Scene, asked: Asked, bound: Sequence[Object]) -> Hop:
     """No VirtualService sends this host anywhere at this gateway: why.
 

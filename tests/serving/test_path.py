@@ -17,6 +17,7 @@ from recorded import (
     ingress_gateway,
     local_gateway,
     objects_of,
+    pod,
     scene_of,
 )
 
@@ -266,3 +267,105 @@ def test_traffic_that_is_split_is_followed_to_each_revision(shared: Path) -> Non
 
 def _is(obj: Object, kind: str, name: str) -> bool:
     return bool((obj["kind"], obj["metadata"]["name"]) == (kind, name))
+
+
+def _raw() -> list[Object]:
+    """What KServe makes of an InferenceService without Knative, well."""
+    owner = [{"kind": "InferenceService", "name": "iris", "uid": "i", "controller": True}]
+    labels = {"app": "isvc.iris-predictor"}
+    host = "iris-models.example.com"
+    backend = {"service": {"name": "iris-predictor", "port": {"number": 80}}}
+
+    def made(version: str, kind: str, name: str, spec: Any, status: Any = None) -> Object:
+        metadata: Object = {"name": name, "namespace": "models", "uid": f"{kind}-{name}"}
+        metadata["ownerReferences"] = owner
+        obj: Object = {"apiVersion": version, "kind": kind, "metadata": metadata, "spec": spec}
+        return {**obj, "status": status or {}}
+
+    template = {"metadata": {"labels": labels}}
+    replica_set = made("apps/v1", "ReplicaSet", "iris-1", {"replicas": 1})
+    replica_set["metadata"]["ownerReferences"] = [{"uid": "Deployment-iris-predictor"}]
+    running = pod("iris-pod", "x", "models")
+    running["metadata"]["ownerReferences"] = [{"uid": "ReplicaSet-iris-1"}]
+    running["spec"] = {"containers": [{"name": "kserve-container"}]}
+    return [
+        {
+            "apiVersion": "serving.kserve.io/v1beta1",
+            "kind": "InferenceService",
+            "metadata": {"name": "iris", "namespace": "models", "uid": "i"},
+            "spec": {"predictor": {"sklearn": {}}},
+            "status": {"url": f"http://{host}"},
+        },
+        made(
+            "networking.k8s.io/v1",
+            "Ingress",
+            "iris",
+            {"rules": [{"host": host, "http": {"paths": [{"path": "/", "backend": backend}]}}]},
+        ),
+        made("v1", "Service", "iris-predictor", {"selector": labels, "ports": [{"port": 80}]}),
+        endpoints("iris-predictor", "iris-pod", namespace="models"),
+        made(
+            "apps/v1",
+            "Deployment",
+            "iris-predictor",
+            {"replicas": 1, "template": template},
+            {"readyReplicas": 1},
+        ),
+        replica_set,
+        running,
+    ]
+
+
+def test_a_raw_deployment_is_followed_through_its_ingress() -> None:
+    found = path.outside(scene_of([*_raw(), *ingress_gateway()]))
+    assert [hop.kind for hop in found.hops] == [
+        "host",
+        "gateway",
+        "gateway-pods",
+        "listener",
+        "ingress",
+        "private-service",
+        "deployment",
+        "pod",
+        "model",
+    ]
+    assert {hop.verdict for hop in found.hops} == {"ok"}
+
+
+def test_a_raw_deployment_without_ready_pods_is_blamed_on_its_pods() -> None:
+    objects = [o for o in _raw() if o["kind"] not in ("Endpoints", "Pod")]
+    _edit(objects, "Deployment", "iris-predictor", lambda o: o.update(status={}))
+    found = path.outside(scene_of([*objects, *ingress_gateway()]))
+    assert found.first_unwell is not None
+    assert (found.first_unwell.kind, found.first_unwell.reason) == ("deployment", "NoPods")
+
+
+def _called(objects: list[Object], url: str, labels: dict[str, str]) -> list[Object]:
+    changed = copy.deepcopy(objects)
+
+    def change(obj: Object) -> None:
+        obj["status"]["url"] = url
+        obj["metadata"]["labels"] = labels
+
+    _edit(changed, "InferenceService", "flowers-sample", change)
+    return changed
+
+
+def test_the_default_domain_of_knative_1_8_is_explained(shared: Path) -> None:
+    objects = [*objects_of(shared / SAMPLE), *_around()]
+    url = "http://flowers-sample.default.svc.cluster.local"
+    found = path.outside(scene_of(_called(objects, url, {})))
+    assert _blamed(found) == ("host", "ClusterLocal")
+    assert found.first_broken is not None
+    assert "config-domain" in found.first_broken.remedy
+    wished = {"networking.knative.dev/visibility": "cluster-local"}
+    assert path.outside(scene_of(_called(objects, url, wished))).first_broken is None
+
+
+def test_https_is_followed_through_the_port_for_it(shared: Path) -> None:
+    objects = [*objects_of(shared / SAMPLE), *_around()]
+    objects = _called(objects, "https://flowers-sample.default.example.com", {})
+    assert _blamed(path.outside(scene_of(objects))) == ("listener", "NoGateway")
+    secured = gateway("knative-ingress-gateway", "ingressgateway", 443, tls={"mode": "SIMPLE"})
+    objects = [*_without(objects, "Gateway", "knative-ingress-gateway"), secured]
+    assert path.outside(scene_of(objects)).first_broken is None

@@ -10,12 +10,12 @@ import pytest
 from recorded import RECORDINGS, activator, ingress_gateway, local_gateway, objects_of, scene_of
 
 from installer.cli.terminal import Terminal
-from installer.cli.trace_view import age_text, lines
+from installer.cli.trace_view import lines
 from installer.operations.trace import TraceReport
 from installer.serving import path
 from installer.serving.dot import dot
 from installer.serving.trace_page import trace_page
-from installer.serving.tree import tree_of
+from installer.serving.tree import age_text, tree_of
 
 _VOID = {"meta", "link"}
 
