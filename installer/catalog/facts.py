@@ -199,12 +199,12 @@ def difference(before: Iterable[Object], after: Iterable[Object]) -> Difference:
     both = old.keys() & new.keys()
     return Difference(
         frozenset(old.keys() - new.keys()),
-        frozenset(key for key in both if _fixed(old[key]) != _fixed(new[key])),
+        frozenset(key for key in both if fixed(old[key]) != fixed(new[key])),
         frozenset(key for key in both if _storage_changes(old[key], new[key])),
     )
 
 
-def _fixed(obj: Mapping[str, Any]) -> Any:
+def fixed(obj: Mapping[str, Any]) -> Any:
     """The fields of an object that the API server lets nobody change."""
     kind = obj["kind"]
     if kind in ("Deployment", "DaemonSet"):

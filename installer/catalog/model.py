@@ -253,6 +253,7 @@ class Component:
     namespace_labels: put on that Namespace where the manifests do not bring it.
     images: everything its pods, ConfigMaps, arguments and runtimes name.
     config_maps: ConfigMaps that users edit; an upgrade merges them.
+    stop: why upgrades stop at this version though no release has it; empty for what releases have.
     """
 
     name: str
@@ -279,6 +280,7 @@ class Component:
     knobs: tuple[Knob, ...] = ()
     changes: tuple[Changes, ...] = ()
     notes: tuple[str, ...] = ()
+    stop: str = ""
 
     @property
     def applied(self) -> tuple[Source, ...]:

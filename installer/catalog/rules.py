@@ -59,8 +59,14 @@ def problems(read: Contents) -> list[Problem]:
     used = {_component_file(ref) for r in read.releases.values() for ref in r.components}
     if len(read.releases) == sum(file.startswith("releases/") for file in read.files):
         out.extend(
-            Problem(file, "", "a component that no release names", "a release that names it")
+            Problem(
+                file,
+                "",
+                "a component that no release names",
+                "a release that names it, or `stop` with the reason",
+            )
             for file in sorted(set(read.components) - used)
+            if not read.components[file].stop
         )
     return out
 

@@ -172,7 +172,7 @@ def test_versions_must_be_semantic_and_a_deviation_from_upstream_needs_a_reason(
         f"{GATEWAY}: why: missing; expected why the version is not the one upstream pins",
         f"components/gateway/v3.yaml: version: v3; {expected}",
         "components/gateway/v3.yaml: a component that no release names; "
-        "expected a release that names it",
+        "expected a release that names it, or `stop` with the reason",
     ]
 
 
