@@ -13,6 +13,12 @@ from typing import Any
 from installer import __version__
 from installer.cli.parser import PROGRAM, Parser, duration, positive
 from installer.cli.serving_flags import name_argument, request_flags
+from installer.cli.upgrade_flags import (
+    care_flags,
+    read_upgrade_words,
+    rehearse_flags,
+    upgrade_flags,
+)
 
 _SHELLS = ("bash", "zsh", "fish", "tcsh", "powershell")
 
@@ -22,6 +28,8 @@ def parse(words: Sequence[str], program: str = PROGRAM) -> argparse.Namespace:
     args = build(program).read(words)
     if args.command == "install" and not args.release and not args.plan:
         args.parser.error("the following arguments are required: RELEASE, or --plan FILE")
+    if args.command == "upgrade":
+        read_upgrade_words(args)
     args.program = program
     args.words = list(words)
     return args
@@ -51,6 +59,9 @@ def build(program: str = PROGRAM) -> Parser:
     _preflight(commands)
     _plan(commands)
     _install(commands)
+    _upgrade(commands)
+    _rollback(commands)
+    _rehearse(commands)
     _status(commands)
     _verify(commands)
     _trace(commands)
@@ -100,10 +111,10 @@ def _cluster_flags(parser: Parser) -> None:
     group.add_argument("--context", metavar="NAME", help=text)
 
 
-def _run_flags(parser: Parser) -> None:
+def _run_flags(parser: Parser, seconds: float = 900.0, shown: str = "15m") -> None:
     text = "show what would be done; write nothing"
     parser.add_argument("--dry-run", action="store_true", help=text)
-    _timeout_flag(parser, 900.0, "15m")
+    _timeout_flag(parser, seconds, shown)
     parser.add_argument(
         "-y", "--yes", action="store_true", help="do not ask before the first write"
     )
@@ -121,6 +132,11 @@ def _source_flags(parser: Parser) -> None:
 def _settings_flag(parser: Parser) -> None:
     text = "settings file; may be given several times, later files win"
     parser.add_argument("-f", "--settings", metavar="FILE", action="append", default=[], help=text)
+
+
+def _ownership_flag(parser: Parser) -> None:
+    text = "take fields over from other field managers instead of stopping"
+    parser.add_argument("--take-ownership", action="store_true", help=text)
 
 
 def _skip_flag(parser: Parser) -> None:
@@ -182,11 +198,50 @@ def _install(commands: Any) -> None:
     _run_flags(parser)
     text = "wait until each stage is ready before the next begins (default)"
     parser.add_argument("--wait", action=argparse.BooleanOptionalAction, default=True, help=text)
-    text = "take fields over from other field managers instead of stopping"
-    parser.add_argument("--take-ownership", action="store_true", help=text)
+    _ownership_flag(parser)
     _adopt_flag(parser)
     text = "first delete webhook configurations of these components that nobody serves any more"
     parser.add_argument("--remove-stale-webhooks", action="store_true", help=text)
+    _cluster_flags(parser)
+    _source_flags(parser)
+
+
+def _upgrade(commands: Any) -> None:
+    text = "Go from the installed release to a later one, hop by hop."
+    run = "installer.cli.upgrade_command:upgrade"
+    parser = _command(commands, "upgrade", run, text, "text|json")
+    upgrade_flags(parser)
+    _moving_flags(parser)
+
+
+def _rollback(commands: Any) -> None:
+    text = "Go back to the release before the last upgrade, as far as that can be undone."
+    run = "installer.cli.upgrade_command:rollback"
+    parser = _command(commands, "rollback", run, text, "text|json")
+    care_flags(parser)
+    _moving_flags(parser)
+
+
+def _moving_flags(parser: Parser) -> None:
+    """What commands take that go from one release to another."""
+    parser.set_defaults(events=True)
+    _settings_flag(parser)
+    _skip_flag(parser)
+    _run_flags(parser, 7200.0, "2h")
+    _ownership_flag(parser)
+    _cluster_flags(parser)
+    _source_flags(parser)
+
+
+def _rehearse(commands: Any) -> None:
+    text = "Run an upgrade in a sandbox filled from the cluster, which is only read."
+    run = "installer.cli.upgrade_command:rehearse"
+    parser = _command(commands, "rehearse", run, text, "text|json")
+    parser.set_defaults(events=True)
+    rehearse_flags(parser)
+    _settings_flag(parser)
+    _skip_flag(parser)
+    _timeout_flag(parser, 7200.0, "2h")
     _cluster_flags(parser)
     _source_flags(parser)
 

@@ -101,7 +101,8 @@ def connect(session: Session, release: str) -> tuple[Cluster, Identity]:
     return cluster, identity
 
 
-def _identity_rows(identity: Identity) -> list[tuple[str, str]]:
+def identity_rows(identity: Identity) -> list[tuple[str, str]]:
+    """Which cluster it is, for the question before the first write."""
     return [
         ("context", identity.context),
         ("server", identity.server),
@@ -124,7 +125,7 @@ def _install(session: Session) -> Mapping[str, Any]:
         from installer.cli.stale_webhooks import clear
 
         show = functools.partial(_show_dry_run, session)
-        removed = clear(session, cluster, identity, choice, _identity_rows(identity), show)
+        removed = clear(session, cluster, identity, choice, identity_rows(identity), show)
         # a dry run removes nothing, so what it would remove is no reason to stop it
         skip = (*skip, "existing-webhooks") if session.args.dry_run else skip
 
@@ -151,7 +152,7 @@ def _confirm_install(
 ) -> None:
     """Ask before the install. removed: stale webhooks that are gone already."""
     try:
-        session.confirm("About to install", [*_identity_rows(identity), *_intent(prepared)])
+        session.confirm("About to install", [*identity_rows(identity), *_intent(prepared)])
     except UsageError:
         raise
     except InstallerError as answer:
@@ -276,7 +277,7 @@ def _uninstall(session: Session) -> Mapping[str, Any]:
         _show_dry_run(session, (("delete", "", "", ref) for ref in [*doomed, *prepared.owned]))
         return {"outcome": "unchanged" if prepared.nothing_to_do else "done"}
     if not prepared.nothing_to_do:
-        rows = [*_identity_rows(identity), ("release", prepared.release)]
+        rows = [*identity_rows(identity), ("release", prepared.release)]
         rows += [("objects", f"{len(prepared.owned)} to delete")]
         rows += [("of users", f"{len(doomed)} to delete" if doomed else "")]
         session.confirm("About to remove", rows)

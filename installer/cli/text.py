@@ -166,6 +166,36 @@ class Text:
             return []
         return [f"{_stage(fields)}: {wording.stage_line(stage)}"]
 
+    def _say_rehearsing(self, fields: Mapping[str, Any]) -> list[str]:
+        copied = [
+            plural(int(fields["objects"]), "object"),
+            plural(int(fields["namespaces"]), "namespace"),
+            f"{plural(int(fields['edits']), 'edited key')} of ConfigMaps",
+            f"{plural(int(fields['secrets']), 'placeholder')} for Secrets",
+        ]
+        place = f"sandbox {fields['sandbox']} (Kubernetes {fields['kubernetes']})"
+        return [f"copied to {place}: {', '.join(copied)}"]
+
+    def _say_hop_started(self, fields: Mapping[str, Any]) -> list[str]:
+        lines = [f"hop {fields['hop']} of {fields['hops']}: {fields['from']} → {fields['to']}"]
+        if fields.get("done"):
+            lines.append(f"done before: {', '.join(fields['done'])}")
+        return [self.terminal.paint(line, "bold") for line in lines]
+
+    def _say_step_started(self, fields: Mapping[str, Any]) -> list[str]:
+        return [f"{fields['step']}: {fields['about']}"]
+
+    def _say_hop_finished(self, fields: Mapping[str, Any]) -> list[str]:
+        ok = self.terminal.paint(self.terminal.icon("ok"), "green")
+        return [f"{ok} {fields['to']} is installed, in {duration(float(fields['seconds']))}"]
+
+    def _say_serving(self, fields: Mapping[str, Any]) -> list[str]:
+        total = plural(int(fields["total"]), "InferenceService")
+        return [
+            f"{total}: {fields['ready']} Ready, "
+            f"{fields['answering']} of {fields['asked']} asked answer"
+        ]
+
     def _say_component_finished(self, fields: Mapping[str, Any]) -> list[str]:
         return [] if self._is_verify else [self.finished_component(fields)]
 

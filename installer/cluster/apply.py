@@ -19,7 +19,7 @@ from installer.cluster.client import Cluster
 from installer.cluster.errors import ApiError, Conflict, Failure
 from installer.core.objects import Object, Ref, dig
 from installer.plan.drift import MANAGER
-from installer.plan.fields import takeover
+from installer.plan.fields import takeover, vanished
 
 Identity = tuple[str, str, str, str]
 """What `Ref.identity` gives."""
@@ -173,15 +173,25 @@ class _Job:
         try:
             answer = self._cluster.apply_answer(item.body, force=item.ref in self._forced)
         except ApiError as error:
-            if not _only_leftovers(error.failure):
+            if error.failure.kind == "invalid" and known is not None:
+                self._make_way(item, known, error)
+            elif not _only_leftovers(error.failure):
                 raise
-            answer = self._cluster.apply_answer(item.body, force=True)
+            forced = item.ref in self._forced or error.failure.kind != "invalid"
+            answer = self._cluster.apply_answer(item.body, force=forced)
         stored: Object = answer.body
         lost = answer.attempts > 1 and self._live is not None and known is None
         if answer.code == 201 or lost:
             return Applied(item.ref, "created", stored)
         same = known is not None and _version(known) == _version(stored)
         return Applied(item.ref, "unchanged" if same else "changed", stored)
+
+    def _make_way(self, item: Item, known: Object, refused: ApiError) -> None:
+        """Remove maps that the new body no longer has; `refused` when there are none."""
+        patch = vanished(known, item.body, MANAGER)
+        if not patch:
+            raise refused
+        self._cluster.patch(item.ref, patch)
 
     def _known(self, ref: Ref) -> Object | None:
         return self._live.get(ref.identity) if self._live is not None else None

@@ -19,6 +19,7 @@ from installer.cluster.records import (
     Ledger,
     Newer,
     Run,
+    Upgrade,
     record_of,
     record_text,
     stack_of,
@@ -28,7 +29,7 @@ from installer.core.errors import InstallerError
 from installer.core.objects import Object, Ref, dig
 from installer.plan.drift import MANAGER
 
-__all__ = ["ComponentRecord", "Ledger", "Run"]
+__all__ = ["ComponentRecord", "Ledger", "Run", "Upgrade"]
 
 NAMESPACE = "kserve-installer"
 HOME = Ref("v1", "Namespace", "", NAMESPACE)

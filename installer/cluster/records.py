@@ -16,7 +16,7 @@ from installer.plan.drift import Entry
 
 FORMAT = 1
 RUNS_KEPT = 10
-_STATES = ("", "installing", "installed", "uninstalling")
+_STATES = ("", "installing", "installed", "uninstalling", "upgrading")
 _Value = TypeVar("_Value")
 
 
@@ -40,6 +40,26 @@ class Run:
     finished: str = ""
     outcome: str = ""
     message: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Upgrade:
+    """An upgrade that is under way, as its next run needs to know it.
+
+    command: upgrade or rollback. target: the release it ends at; origin, hop: the ones that are
+    being gone from and to now. since: when this hop began, RFC 3339. done: steps of the hop that
+    are complete, in order. unwell: InferenceServices (`NAMESPACE/NAME`) that were not Ready when
+    it began; silent: those that were, and gave no answer through the gateway.
+    """
+
+    command: str
+    target: str
+    origin: str
+    hop: str
+    since: str
+    done: tuple[str, ...] = ()
+    unwell: tuple[str, ...] = ()
+    silent: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,9 +92,12 @@ class InTheWay:
 
 @dataclass(frozen=True, slots=True)
 class Ledger:
-    """The stack as installed. state: empty (nothing), installing, installed, uninstalling.
+    """The stack as installed. state: empty (nothing), installing, installed, uninstalling,
+    upgrading.
 
-    names: the components it is made of; components: the records of those whose record is there.
+    release: of an upgrade under way the one that the present hop began at. before: the release
+    that it was upgraded from last, empty without one. names: the components it is made of;
+    components: the records of those whose record is there.
     """
 
     release: str = ""
@@ -83,6 +106,8 @@ class Ledger:
     external: tuple[str, ...] = ()
     runs: tuple[Run, ...] = ()
     names: tuple[str, ...] = ()
+    before: str = ""
+    upgrade: Upgrade | None = None
     components: Mapping[str, ComponentRecord] = field(default_factory=dict)
 
     @property
@@ -111,12 +136,21 @@ class Ledger:
                 f"an uninstall of {self.release} has not ended",
                 "run `kserve-installer uninstall` to its end first",
             )
+        if self.upgrade is not None:
+            word, end = self.upgrade.command, self.upgrade.target
+            return InTheWay(
+                "upgrading",
+                f"{'an upgrade' if word == 'upgrade' else 'a rollback'} from {self.upgrade.origin} "
+                f"to {end} has not ended",
+                f"`kserve-installer {word}{f' {end}' if word == 'upgrade' else ''}` goes on "
+                "where it stopped",
+            )
         if self.release and self.release != release:
             return InTheWay(
                 "other-release",
                 f"{self.release} is installed here, and install does not go from one release to "
                 "another",
-                f"`kserve-installer uninstall`, then install {release}",
+                f"`kserve-installer upgrade {release}` goes there, or says why it cannot",
             )
         return None
 
@@ -134,6 +168,8 @@ def stack_text(ledger: Ledger) -> str:
         "settings": ledger.settings,
         "external": list(ledger.external),
         "components": list(ledger.names),
+        "before": ledger.before,
+        "upgrade": _upgrade_data(ledger.upgrade),
         "runs": [{s: getattr(run, s) for s in Run.__slots__} for run in ledger.runs[-RUNS_KEPT:]],
     }
     return json.dumps(document, indent=1)
@@ -152,6 +188,8 @@ def stack_of(text: object) -> Ledger:
         external=_texts(data, "external"),
         runs=tuple(_run(item) for item in _of(data, "runs", list)),
         names=_texts(data, "components") if "components" in data else (),  # not in old ledgers
+        before=_of(data, "before", str) if "before" in data else "",
+        upgrade=_upgrade(data.get("upgrade")),
     )
 
 
@@ -240,6 +278,25 @@ def _run(data: object) -> Run:
     needed = {key: _of(data, key, str) for key in ("id", "command", "release", "started", "by")}
     later = {key: _of(data, key, str) for key in ("finished", "outcome", "message") if key in data}
     return Run(**needed, **later)
+
+
+def _upgrade_data(upgrade: Upgrade | None) -> dict[str, Any] | None:
+    if upgrade is None:
+        return None
+    data = {slot: getattr(upgrade, slot) for slot in Upgrade.__slots__}
+    return {key: list(value) if isinstance(value, tuple) else value for key, value in data.items()}
+
+
+def _upgrade(data: object) -> Upgrade | None:
+    if data is None:
+        return None
+    if not isinstance(data, dict):
+        raise Damaged("upgrade is no object")
+    texts = {key: _of(data, key, str) for key in ("command", "target", "origin", "hop", "since")}
+    if texts["command"] not in ("upgrade", "rollback"):
+        raise Damaged(f"upgrade.command is {texts['command']!r}, which is none")
+    done, unwell, silent = (_texts(data, key) for key in ("done", "unwell", "silent"))
+    return Upgrade(**texts, done=done, unwell=unwell, silent=silent)
 
 
 def _entry(item: object) -> Entry:

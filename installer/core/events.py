@@ -71,6 +71,49 @@ SCHEMA: dict[str, tuple[str, dict[str, str]]] = {
             "skipped": "number",
         },
     ),
+    "rehearsing": (
+        "a sandbox is filled from the cluster, and the upgrade begins there",
+        {
+            "sandbox": "string: its name",
+            "kubernetes": "string: its version",
+            "namespaces": "number: of users, copied",
+            "objects": "number: custom resources of users, copied",
+            "edits": "number: ConfigMap keys that users have edited, copied",
+            "secrets": "number: placeholders in place of Secrets",
+        },
+    ),
+    "hop_started": (
+        "an upgrade begins to go from one release to the next, or goes on with that",
+        {
+            "from": "string: release",
+            "to": "string: release",
+            "hop": "number: which of the hops, from 1",
+            "hops": "number",
+            "done": "list of strings: steps that an earlier run has done",
+            "left": "list of strings: steps to be done",
+        },
+    ),
+    "step_started": (
+        "a step of a hop begins",
+        {"from": "string: release", "to": "string: release", "step": "string", "about": "string"},
+    ),
+    "step_finished": (
+        "a step of a hop is done, and the ledger says so",
+        {"from": "string: release", "to": "string: release", "step": "string", "seconds": "number"},
+    ),
+    "hop_finished": (
+        "the release of a hop is installed, and everything is as well as before",
+        {"from": "string: release", "to": "string: release", "seconds": "number"},
+    ),
+    "serving": (
+        "InferenceServices were looked at",
+        {
+            "total": "number",
+            "ready": "number",
+            "answering": "number: gave an answer through the gateway",
+            "asked": "number: were asked",
+        },
+    ),
     "component_started": (
         "work on a component begins",
         {"component": "string", "version": "string"},

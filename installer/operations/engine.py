@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from installer.cluster import ledger as ledgers
 from installer.cluster.apply import Applied, apply_all
 from installer.cluster.client import Cluster
+from installer.cluster.deletion import wait_gone
 from installer.cluster.ledger import ComponentRecord
 from installer.cluster.lock import Lock
 from installer.core.cancel import Cancel
@@ -214,14 +215,33 @@ class Engine:
                 settled[item.ref.identity] = record.entries[item.ref.identity]
                 now[item.ref] = part.live.get(item.ref.identity, {})
                 tell(item, "unchanged")
+        due = [item for item in items if part.decisions[item.ref.identity] != "unchanged"]
+        gone = self._removed(part, due)
         apply_all(
             self._cluster,
-            [item for item in items if part.decisions[item.ref.identity] != "unchanged"],
-            live=part.live,
+            due,
+            live={key: obj for key, obj in part.live.items() if key not in gone},
             expected=self._kinds,
             forced={item.ref for item in items if self._prepared.forced(item)},
             on_result=answered,
         )
+
+    def _removed(
+        self, part: PlannedComponent, due: Sequence[Wanted]
+    ) -> set[tuple[str, str, str, str]]:
+        """Delete those that have to be made anew, and wait until they are gone."""
+        doomed = [
+            item.ref
+            for item in due
+            if item.ref.identity in self._prepared.recreate and item.ref.identity in part.live
+        ]
+        for ref in doomed:
+            if self._cluster.delete(ref):
+                self.tally.count("deleted")
+                self._emit(object_event(part.component.name, "", "deleted", ref))
+        if doomed:
+            wait_gone(self._cluster, doomed, deadline=self._cancel.left(), cancel=self._cancel)
+        return {ref.identity for ref in doomed}
 
     def _settle_failed(self, name: str, error: BaseException) -> None:
         """Note what was done before the error, which ends the run and stays its cause.

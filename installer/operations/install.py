@@ -10,7 +10,7 @@ from installer.cluster import ledger as ledgers
 from installer.cluster import lock as locks
 from installer.cluster.client import Cluster
 from installer.cluster.deletion import wait_gone
-from installer.cluster.ledger import ComponentRecord, Ledger, Run
+from installer.cluster.ledger import Ledger, Run
 from installer.core.cancel import Cancel
 from installer.core.errors import ExitCode
 from installer.core.events import Emit, Event
@@ -23,9 +23,9 @@ from installer.operations.prepare import (
     choose,
     prepare,
 )
+from installer.operations.prune import prune
 from installer.operations.runs import begin_run, close_failed, end_run
 from installer.operations.tally import Tally
-from installer.operations.telling import object_event
 from installer.plan.stages import STAGES
 
 __all__ = ["Choice", "InstallOptions", "Outcome", "Prepared", "choose", "execute", "prepare"]
@@ -93,7 +93,7 @@ def execute(
         engine = Engine(cluster, prepared, lock, emit, cancel)
         try:
             engine.run()
-            _prune(cluster, prepared, engine.tally, emit)
+            prune(cluster, prepared, engine.tally, emit)
         except BaseException as error:
             close_failed(cluster, ledger, run, error)
             raise
@@ -152,25 +152,3 @@ def _tell_resumption(prepared: Prepared, emit: Emit) -> None:
                 settled = record is not None and record.stages.get(stage) == "done"
                 (done if settled else left).append(f"{part.component.name}/{stage}")
     emit(Event("resuming", {"run": last.id, "done": done, "left": left}))
-
-
-def _prune(cluster: Cluster, prepared: Prepared, tally: Tally, emit: Emit) -> None:
-    """Delete what the ledger owns and this release no longer has, then forget it."""
-    if not prepared.prune and not prepared.external:
-        return
-    records = ledgers.read(cluster).components
-    for ref in prepared.prune:
-        if cluster.delete(ref):
-            tally.count("deleted")
-            emit(object_event("", "prune", "deleted", ref))
-    gone = {ref.identity for ref in prepared.prune}
-    planned = {part.component.name for part in prepared.planned}
-    for record in records.values():
-        kept = {key: entry for key, entry in record.entries.items() if key not in gone}
-        if record.name not in planned:
-            ledgers.forget_component(cluster, record.name)
-        elif len(kept) != len(record.entries):
-            ledgers.write_component(
-                cluster,
-                ComponentRecord(record.name, record.version, record.state, record.stages, kept),
-            )

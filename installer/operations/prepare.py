@@ -24,6 +24,7 @@ from installer.core.events import Emit, Event
 from installer.core.objects import Object, Ref
 from installer.operations.live import METADATA_KINDS, Blind, read_live
 from installer.plan.drift import Decision, decide
+from installer.plan.pruning import KEPT
 from installer.plan.settings import Settings, invalid
 from installer.plan.wanted import Wanted, wanted_of
 
@@ -63,7 +64,10 @@ class PlannedComponent:
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """A decided install: nothing was written yet."""
+    """A decided install: nothing was written yet.
+
+    recreate: objects to be deleted first, since a field differs that cannot be changed in place.
+    """
 
     options: InstallOptions
     identity: Identity
@@ -72,6 +76,7 @@ class Prepared:
     external: Sequence[Component]
     prune: Sequence[Ref]
     ledger: Ledger
+    recreate: frozenset[tuple[str, str, str, str]] = frozenset()
 
     def count(self, decision: Decision) -> int:
         """How many objects have this decision."""
@@ -269,7 +274,7 @@ def prunable(
         if record.name not in settings.external
         for identity, entry in record.entries.items()
         if identity not in keep
-        and entry.ref.kind not in ("Namespace", "CustomResourceDefinition")
+        and entry.ref.kind not in KEPT
         and not any(rule.matches(_named(entry.ref)) for rule in rules.get(record.name, ()))
     ]
 

@@ -180,3 +180,40 @@ def _without_last_applied(fields: Fields) -> Fields:
         return fields
     rest = {key: below for key, below in annotations.items() if key != f"f:{LAST_APPLIED}"}
     return {**fields, "f:metadata": {**fields["f:metadata"], "f:annotations": rest}}
+
+
+def vanished(live: Mapping[str, Any], body: Mapping[str, Any], manager: str) -> Object:
+    """A merge patch that removes the maps which the manager has applied and `body` does not have.
+
+    Empty where there are none. Where an apply takes the last field of a map away, API servers
+    leave null for it (1.20), or what others have put into it, such as the caBundle of a CRD whose
+    new version has no conversion webhook: both are refused as invalid.
+    """
+    patch: Object = {}
+    for entry in dig(live, "metadata", "managedFields", default=[]):
+        if entry.get("manager") == manager and entry.get("operation") == "Apply":
+            _merge(patch, _vanished(entry.get("fieldsV1") or {}, body))
+    return patch
+
+
+def _vanished(fields: Mapping[str, Any], body: Mapping[str, Any]) -> Object:
+    found: Object = {}
+    for step, inner in fields.items():
+        key = step.removeprefix("f:")
+        if key == step or not any(name.startswith("f:") for name in inner):
+            continue  # an item of a list, or a field that is no map
+        if key not in body:
+            found[key] = None
+        elif isinstance(body[key], Mapping):
+            below = _vanished(inner, body[key])
+            if below:
+                found[key] = below
+    return found
+
+
+def _merge(into: Object, other: Object) -> None:
+    for key, value in other.items():
+        if isinstance(value, dict) and isinstance(into.get(key), dict):
+            _merge(into[key], value)
+        else:
+            into.setdefault(key, value)

@@ -51,9 +51,9 @@ class Installer:
     def start(self, *words: str) -> subprocess.Popen[str]:
         """Start a command with `-o json`; its cluster flags are added."""
         flags = ["--kubeconfig", str(self.kubeconfig), "-o", "json"]
-        if words[0] in ("install", "uninstall"):
+        if words[0] in ("install", "uninstall", "upgrade", "rollback"):
             flags.append("--yes")
-        if words[0] == "install":
+        if words[0] in ("install", "upgrade", "rollback", "rehearse"):
             flags += ["--mirror", str(self.mirror)]
         return subprocess.Popen(
             [sys.executable, "-m", "installer.cli.main", *words, *flags],
@@ -186,6 +186,8 @@ def _comparable(obj: Object) -> Object:
         kept.pop("secrets", None)
     if obj["kind"] == "Secret":
         kept["data"] = sorted(obj.get("data") or {})
+    for owner in kept["metadata"].get("ownerReferences", []):
+        owner.pop("uid")
     annotations = kept["metadata"].get("annotations", {})
     annotations.pop("deployment.kubernetes.io/revision", None)
     return kept
@@ -204,12 +206,12 @@ def _drop_certificates(node: Any) -> None:
             _drop_certificates(item)
 
 
-def assert_complete(there: Place, expected: EndState) -> None:
-    """The end state is that of an undisturbed install and the ledger owns every object."""
+def assert_complete(there: Place, expected: EndState, release: str = RELEASE) -> None:
+    """The end state is that of an undisturbed run and the ledger owns every object."""
     cluster = there.cluster()
     assert state_of(cluster, list(expected)) == expected
     ledger = ledgers.read(cluster)
-    assert (ledger.state, ledger.release) == ("installed", RELEASE)
+    assert (ledger.state, ledger.release) == ("installed", release)
     assert set(ledger.owners()) == {ref.identity for ref in expected}
     assert cluster.get(LEASE) is None
 

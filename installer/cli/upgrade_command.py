@@ -1,0 +1,137 @@
+"""`upgrade` and `upgrade plan`: options into the engine, the way as tables."""
+
+from __future__ import annotations
+
+import json
+import sys
+from argparse import Namespace
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from installer.cli.engines import connect, identity_rows, install_options
+from installer.cli.interrupts import Interrupts
+from installer.cli.parser import split
+from installer.cli.session import Session, plain
+from installer.core.cancel import Cancel
+from installer.core.errors import ExitCode
+
+if TYPE_CHECKING:
+    from installer.operations.upgrade import Way
+    from installer.operations.upgrade_hop import UpgradeOptions
+
+
+def upgrade(args: Namespace) -> int:
+    """`upgrade RELEASE`."""
+    return Session(args, "upgrade").run(_upgrade)
+
+
+def plan(args: Namespace) -> int:
+    """`upgrade plan [RELEASE]`: the way on stdout."""
+    from installer.cli.upgrade_view import lines
+    from installer.cluster.client import Cluster
+    from installer.operations.upgrade_plan import plan_upgrade
+
+    cancel = Cancel(args.timeout)
+    with Interrupts(cancel):
+        cluster = Cluster.connect(
+            kubeconfig=args.kubeconfig, context=args.context, cancel=cancel, emit=plain(args)
+        )
+        found = plan_upgrade(cluster, _options(args), cancel)
+    if args.output == "json":
+        sys.stdout.write(json.dumps(found.to_dict(), indent=2) + "\n")
+    else:
+        sys.stdout.writelines(f"{line}\n" for line in lines(found, args))
+    return ExitCode.DONE
+
+
+def _options(args: Namespace) -> UpgradeOptions:
+    from installer.operations.upgrade_hop import UpgradeOptions
+
+    return UpgradeOptions(
+        install=install_options(args),
+        skip=split(args.skip),
+        to_hop=getattr(args, "to_hop", 0),
+        pause=getattr(args, "pause_between_hops", False),
+        discard_edits=args.discard_edits,
+        serving_seconds=args.serving_timeout,
+    )
+
+
+def _upgrade(session: Session) -> Mapping[str, Any]:
+    args = session.args
+    options = _options(args)
+    from installer.operations import upgrade as operation
+
+    cluster, identity = connect(session, options.install.release)
+
+    def decide() -> Way:
+        return operation.find_way(cluster, options)
+
+    way = decide()
+    if args.dry_run:
+        from installer.cli.upgrade_view import lines
+        from installer.operations.upgrade_plan import plan_upgrade
+
+        said = lines(plan_upgrade(cluster, options, session.cancel), args)
+        if args.output != "json":
+            sys.stdout.writelines(f"{line}\n" for line in said)
+        return {"outcome": "unchanged" if way.nothing_to_do else "done"}
+    if not way.nothing_to_do:
+        operation.check_hop(way, way.hops[0])
+        hops = [f"{hop.origin} → {hop.target}" for hop in way.hops]
+        rows = [*identity_rows(identity), ("from", way.ledger.release)]
+        rows += [("to", way.hops[-1].target), ("hops", ", ".join(hops))]
+        session.confirm("About to upgrade", rows)
+    outcome = operation.execute_upgrade(cluster, way, session.emit, session.cancel, decide)
+    return {"outcome": outcome.outcome}
+
+
+def rollback(args: Namespace) -> int:
+    """`rollback`."""
+    args.release = ""
+    return Session(args, "rollback").run(_rollback)
+
+
+def _rollback(session: Session) -> Mapping[str, Any]:
+    args = session.args
+    options = _options(args)
+    from installer.operations import rollback as operation
+    from installer.operations.telling import warning
+    from installer.operations.upgrade import check_hop, execute_upgrade
+
+    cluster, identity = connect(session, "")
+
+    def decide() -> Way:
+        return operation.find_way_back(cluster, options)
+
+    way = decide()
+    check_hop(way, way.hops[0])
+    final = operation.not_undone(way.catalog, way.path.origin, way.path.target)
+    for clause in final:
+        session.emit(warning(f"cannot be undone: {clause}"))
+    if args.dry_run:
+        return {"outcome": "done"}
+    rows = [*identity_rows(identity), ("from", way.path.origin), ("back to", way.path.target)]
+    rows += [("not undone", f"{len(final)} changes" if final else "")]
+    session.confirm("About to roll back", rows)
+    outcome = execute_upgrade(cluster, way, session.emit, session.cancel, decide)
+    return {"outcome": outcome.outcome}
+
+
+def rehearse(args: Namespace) -> int:
+    """`rehearse RELEASE`."""
+    return Session(args, "rehearse").run(_rehearse)
+
+
+def _rehearse(session: Session) -> Mapping[str, Any]:
+    args = session.args
+    options = _options(args)
+    from installer.operations.rehearse import rehearse as run
+    from installer.sandbox.options import SandboxOptions
+
+    cluster, _ = connect(session, options.install.release)
+    folder = Path(args.control_plane) if args.control_plane else None
+    place = SandboxOptions(name=args.name, control_plane=folder, instant=True, tied=not args.keep)
+    outcome = run(cluster, options, place, session.emit, session.cancel, keep=args.keep)
+    return {"outcome": outcome.outcome}

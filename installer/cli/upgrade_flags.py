@@ -1,0 +1,60 @@
+"""The flags of `upgrade`. Standard library only."""
+
+from __future__ import annotations
+
+from argparse import Namespace
+
+from installer.cli.parser import Parser, duration, positive
+
+PLAN = "plan"
+
+
+def upgrade_flags(parser: Parser) -> None:
+    """What `upgrade` takes beside the flags of every command that writes."""
+    text = "release to end at; `plan`, with or without a release, shows the way and writes nothing"
+    parser.add_argument("what", metavar="[plan] RELEASE", nargs="+", help=text)
+    group = parser.add_argument_group("hops")
+    text = "go at most this many hops; the same command goes on from there"
+    group.add_argument("--to-hop", metavar="N", type=positive, default=0, help=text)
+    text = "end after each hop; the same command goes on with the next"
+    group.add_argument("--pause-between-hops", action="store_true", help=text)
+    care_flags(parser)
+
+
+def care_flags(parser: Parser) -> None:
+    """What `upgrade` and `rollback` take alike."""
+    text = "take back keys of ConfigMaps that were edited in place, instead of stopping"
+    parser.add_argument("--discard-edits", action="store_true", help=text)
+    text = "how long InferenceServices may take to be as well as before (default: 5m)"
+    parser.add_argument(
+        "--serving-timeout", metavar="DURATION", type=duration, default=300.0, help=text
+    )
+
+
+def rehearse_flags(parser: Parser) -> None:
+    """What `rehearse` takes beside the flags of every command that looks at a cluster."""
+    parser.add_argument("release", metavar="RELEASE", help="release to end at; see: releases")
+    text = "go at most this many hops"
+    parser.add_argument("--to-hop", metavar="N", type=positive, default=0, help=text)
+    care_flags(parser)
+    group = parser.add_argument_group("sandbox")
+    text = "name of the sandbox (default: rehearsal)"
+    group.add_argument("--name", metavar="NAME", default="rehearsal", help=text)
+    text = "folder with kube-apiserver, kube-controller-manager and etcd"
+    group.add_argument("--control-plane", metavar="DIR", help=text)
+    text = "leave the sandbox there, for a closer look"
+    group.add_argument("--keep", action="store_true", help=text)
+
+
+def read_upgrade_words(args: Namespace) -> None:
+    """Sort the words: `plan`, `plan RELEASE` or `RELEASE`."""
+    words = list(args.what)
+    args.release = ""
+    if words[0] == PLAN:
+        args.run = "installer.cli.upgrade_command:plan"
+        args.events = False
+        words = words[1:]
+    if len(words) > 1:
+        args.parser.error(f"unrecognized arguments: {' '.join(words[1:])}")
+    if words:
+        args.release = words[0]

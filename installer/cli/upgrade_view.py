@@ -1,0 +1,118 @@
+"""The way of an upgrade as text: what is installed, a table of hops, and what each is about."""
+
+from __future__ import annotations
+
+import sys
+from argparse import Namespace
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
+
+from installer.cli.session import hints
+from installer.cli.terminal import Terminal, plural
+
+if TYPE_CHECKING:
+    from installer.operations.upgrade_plan import HopRow, UpgradePlan
+
+_MOST = 12
+
+
+def lines(plan: UpgradePlan, args: Namespace) -> Iterator[str]:
+    """Every line of the plan."""
+    terminal = Terminal.of(sys.stdout, no_colour=args.no_color)
+    yield f"installed: {plan.ledger.release} on Kubernetes {plan.identity.git_version}"
+    if plan.ledger.upgrade is not None:
+        done = ", ".join(plan.ledger.upgrade.done) or "nothing"
+        yield f"under way: upgrade to {plan.ledger.upgrade.target}; of this hop are done: {done}"
+    if plan.path is None:
+        yield from _reachable(plan.reachable)
+        return
+    if not plan.hops:
+        yield f"{plan.path.target} is what is installed: there is nothing to do"
+        return
+    yield f"{plan.path.target} is {plural(len(plan.hops), 'hop')} away"
+    yield ""
+    yield from _table(plan)
+    for number, row in enumerate(plan.hops, 1):
+        yield ""
+        head = f"hop {number}: {row.hop.origin} → {row.hop.target}"
+        yield terminal.paint(head, "bold")
+        yield from _hop(row)
+    yield ""
+    yield from _serving(plan)
+    yield from _next(plan, args)
+
+
+def _reachable(names: Sequence[str]) -> Iterator[str]:
+    if not names:
+        yield "no upgrade leads further from here"
+        return
+    yield "upgrades lead to:"
+    yield from (f"  {name}" for name in names)
+
+
+def _table(plan: UpgradePlan) -> Iterator[str]:
+    """A row per hop, a column per component: current → target where it changes."""
+    names = list(dict.fromkeys(c.name for row in plan.hops for c in row.hop.changes))
+    head = ["hop", "to", *names, "kubernetes"]
+    rows = []
+    for number, row in enumerate(plan.hops, 1):
+        found = {change.name: change for change in row.hop.changes}
+        cells = []
+        for name in names:
+            change = found.get(name)
+            if change is None or not (change.current or change.target):
+                cells.append("")
+            elif change.changes:
+                cells.append(f"{change.current or 'none'} → {change.target or 'none'}")
+            else:
+                cells.append(change.target)
+        rows.append([str(number), row.hop.target, *cells, str(row.hop.window)])
+    widths = [max(len(line[i]) for line in (head, *rows)) for i in range(len(head))]
+    for line in (head, *rows):
+        cells = [text.ljust(width) for text, width in zip(line, widths, strict=True)]
+        yield "  ".join(cells).rstrip()
+
+
+def _hop(row: HopRow) -> Iterator[str]:
+    hop, notes = row.hop, row.notes
+    for item in hop.blocked:
+        yield f"  cannot be run: the catalog has no {item}, and {item.origin} allows no skipping"
+    yield from _block("by hand", notes.manual)
+    if len(hop.stops) > 1:
+        yield from _block("stops", [about for name, about in row.steps if name.startswith("stop-")])
+    yield from _block("restarts", [", ".join(notes.restarts)] if notes.restarts else [])
+    yield from _block("removed", notes.removed)
+    yield from _block("made anew", notes.recreated)
+    yield from _block("cannot be undone", notes.final)
+
+
+def _block(title: str, items: Sequence[str]) -> Iterator[str]:
+    for index, item in enumerate(items[:_MOST]):
+        yield f"  {title if not index else '':<17}{item}"
+    if len(items) > _MOST:
+        yield f"  {'':<17}and {len(items) - _MOST} more; -o json lists all"
+
+
+def _serving(plan: UpgradePlan) -> Iterator[str]:
+    if not plan.serving:
+        yield "no InferenceServices are here"
+    else:
+        yield f"{plural(len(plan.serving), 'InferenceService')}, and the downtime expected:"
+        for item in plan.serving[:_MOST]:
+            yield f"  {item.name}: {item.downtime} ({item.why})"
+        if len(plan.serving) > _MOST:
+            yield f"  and {len(plan.serving) - _MOST} more; -o json lists all"
+
+
+def _next(plan: UpgradePlan, args: Namespace) -> Iterator[str]:
+    hint = hints(args)
+    assert plan.path is not None, "only a way has a next step"
+    first = plan.hops[0].hop
+    yield ""
+    yield "next:"
+    if first.blocked:
+        yield f"  nothing can be run: the hop to {first.target} is blocked, see above"
+        return
+    if first.kubernetes is not None:
+        yield f"  {first.kubernetes}, then"
+    yield f"  {hint.program} upgrade {plan.path.target}{hint.target}"

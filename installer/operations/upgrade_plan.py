@@ -1,0 +1,134 @@
+"""`upgrade plan`: where upgrades lead to from here, and what the way to one release takes.
+
+Reads the cluster and the catalog; no manifest is fetched, so that a way of a dozen hops is shown
+at once. Objects are those that the catalog says are removed, recreated or stored differently; what
+the next hop writes object by object is for `plan` of that hop's release after it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from installer.catalog.load import load
+from installer.catalog.model import Catalog
+from installer.catalog.resolve import find_release
+from installer.cluster import ledger as ledgers
+from installer.cluster.client import Cluster, Identity
+from installer.cluster.ledger import Ledger
+from installer.core.cancel import Cancel
+from installer.core.kubernetes_version import KubernetesVersion
+from installer.operations.upgrade import check_origin, no_way
+from installer.operations.upgrade_hop import UpgradeOptions
+from installer.operations.upgrade_serving import Expected, expected_downtime
+from installer.operations.upgrade_steps import steps_of
+from installer.plan.hop_notes import HopNotes, notes_of
+from installer.plan.hops import Hop, Path, path_of, reachable
+
+
+@dataclass(frozen=True, slots=True)
+class HopRow:
+    """One hop with what there is to say about it."""
+
+    hop: Hop
+    notes: HopNotes
+    steps: Sequence[tuple[str, str]]
+
+    def to_dict(self) -> dict[str, Any]:
+        """The JSON form."""
+        hop = self.hop
+        needed = hop.kubernetes
+        return {
+            "from": hop.origin,
+            "to": hop.target,
+            "components": [change.to_dict() for change in hop.changes],
+            "stops": [dict(versions) for versions in hop.stops],
+            "kubernetes": hop.window.to_dict(),
+            "kubernetes_upgrade": None
+            if needed is None
+            else {**needed.window.to_dict(), "gap": needed.gap},
+            "skipped": [
+                {"component": s.component, "minors": list(s.minors), "hard": s.hard}
+                for s in hop.skipped
+            ],
+            "blocked": bool(hop.blocked),
+            "steps": [{"step": name, "about": about} for name, about in self.steps],
+            **self.notes.to_dict(),
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class UpgradePlan:
+    """What can be gone to, and the way to the target; path None when no target was given."""
+
+    identity: Identity
+    ledger: Ledger
+    reachable: Sequence[str]
+    path: Path | None
+    hops: Sequence[HopRow]
+    serving: Sequence[Expected]
+
+    @property
+    def next_step(self) -> str:
+        """`upgrade RELEASE`, `kubernetes` when Kubernetes comes first, or empty."""
+        if self.path is None or not self.hops:
+            return ""
+        first = self.hops[0].hop
+        if first.blocked:
+            return ""
+        return "kubernetes" if first.kubernetes else f"upgrade {self.path.target}"
+
+    def to_dict(self) -> dict[str, Any]:
+        """The JSON form of `-o json`."""
+        return {
+            "installed": {
+                "release": self.ledger.release,
+                "state": self.ledger.state,
+                "components": {r.name: r.version for r in self.ledger.components.values()},
+                "upgrade": None
+                if self.ledger.upgrade is None
+                else {
+                    "target": self.ledger.upgrade.target,
+                    "hop": self.ledger.upgrade.hop,
+                    "done": list(self.ledger.upgrade.done),
+                },
+            },
+            "kubernetes": self.identity.git_version,
+            "reachable": list(self.reachable),
+            "target": self.path.target if self.path else "",
+            "hops": [row.to_dict() for row in self.hops],
+            "inference_services": [item.to_dict() for item in self.serving],
+            "next": self.next_step,
+        }
+
+
+def plan_upgrade(cluster: Cluster, options: UpgradeOptions, cancel: Cancel) -> UpgradePlan:
+    """Decide and explain. Raises what `find_way` raises but for Kubernetes: that is part of it."""
+    target = options.install.release
+    catalog = load(options.install.catalog)
+    if target:
+        find_release(catalog, target)
+    identity = cluster.identity()
+    ledger = ledgers.read(cluster)
+    check_origin(catalog, ledger, target or _goal(ledger))
+    path = None
+    if target:
+        server = KubernetesVersion.parse(identity.git_version)
+        path = path_of(catalog, ledger.release, target, server)
+        if path is None:
+            raise no_way(catalog, ledger.release, target)
+    cancel.check()
+    hops = [_row(catalog, hop) for hop in path.hops] if path else []
+    serving = expected_downtime(cluster) if hops else []
+    ways = reachable(catalog, ledger.release)
+    return UpgradePlan(identity, ledger, ways, path, hops, serving)
+
+
+def _goal(ledger: Ledger) -> str:
+    return ledger.upgrade.target if ledger.upgrade else ledger.release
+
+
+def _row(catalog: Catalog, hop: Hop) -> HopRow:
+    steps = [(step.name, step.about) for step in steps_of(hop)]
+    return HopRow(hop, notes_of(catalog, hop), steps)

@@ -1,0 +1,258 @@
+"""The steps of a hop, in the order in which they are taken."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from functools import partial
+
+from installer.catalog.manifests import load_objects
+from installer.cluster.client import Cluster
+from installer.cluster.errors import ApiError
+from installer.core.errors import ChecksFailed, InstallerError
+from installer.core.events import silent
+from installer.core.objects import Object, Ref, ref_of
+from installer.operations.engine import Engine
+from installer.operations.health import await_health
+from installer.operations.preflight import check_first
+from installer.operations.prepare import PlannedComponent, Prepared, planned_of
+from installer.operations.prune import prune
+from installer.operations.telling import warning
+from installer.operations.upgrade_hop import HopContext, Step
+from installer.operations.upgrade_serving import await_serving, look
+from installer.plan.drift import Decision
+from installer.plan.edited import edited_keys, owners_of_keys
+from installer.plan.hops import Hop, Versions
+from installer.plan.pruning import routes
+from installer.plan.transitions import cannot_be_asked, must_be_recreated
+from installer.plan.wanted import Wanted
+from installer.serving.inference_service import KIND, served_versions
+
+SERVING = "serving"
+"""The step that notes how InferenceServices are before anything changes."""
+Identity = tuple[str, str, str, str]
+"""What `Ref.identity` gives."""
+_PARALLEL = 8
+_NAMED = 10
+
+
+def steps_of(hop: Hop) -> list[Step]:
+    """Every step of a hop.
+
+    preflight, serving   nothing is written but the ledger
+    stop-N               the components that change are applied, each after those it needs, so that
+                         what a new controller points to is there before the controller is
+    prune                what the release no longer has, webhooks before their Services
+    admission            every InferenceService is shown to the new webhooks
+    health               the stack is ready; what was Ready is Ready, what answered answers
+    """
+    stops = [
+        Step(f"stop-{number}", _moves(hop, number), partial(_apply, versions=versions))
+        for number, versions in enumerate(hop.stops, 1)
+    ]
+    return [
+        Step("preflight", "is everything there that the hop needs", _preflight),
+        Step(SERVING, "how the InferenceServices are now", _serving),
+        *stops,
+        Step("prune", f"remove what {hop.target} no longer has", _prune),
+        Step("admission", "would the new webhooks admit the InferenceServices", _admission),
+        Step("health", "is everything as well as before", _health),
+    ]
+
+
+def _moves(hop: Hop, number: int) -> str:
+    now = hop.stops[number - 1]
+    before = {c.name: c.current for c in hop.changes} if number == 1 else hop.stops[number - 2]
+    moved = [f"{name} {version}" for name, version in now.items() if before.get(name) != version]
+    return "apply " + ", ".join(moved) if moved else "apply"
+
+
+def _preflight(context: HopContext) -> None:
+    """Sources of every stop, and the checks of an install of the target.
+
+    All bytes are there before the first write: a mirror that lacks the third stop must not leave a
+    cluster at the second.
+    """
+    for versions in context.hop.stops[:-1]:
+        for component in context.choice(versions).components:
+            if component.version != _current(context, component.name):
+                load_objects(
+                    component, context.options.install.sources, context.emit, context.cancel
+                )
+    prepared = with_recreated(context.prepared(context.hop.stops[-1]))
+    _check_edits(context, prepared, _origin(context.hop))
+    asked = _asked_of_checks(prepared)
+    check_first(context.cluster, asked, context.options.skip, context.emit, context.cancel)
+
+
+def _origin(hop: Hop) -> Versions:
+    """The versions that the hop begins at."""
+    return {change.name: change.current for change in hop.changes if change.current}
+
+
+def _current(context: HopContext, name: str) -> str:
+    return next((c.current for c in context.hop.changes if c.name == name), "")
+
+
+def _serving(context: HopContext) -> None:
+    """Note which InferenceServices are not well now: they need not be well afterwards."""
+    found = look(context.cluster, context.cancel)
+    context.emit(found.event())
+    context.note(unwell=found.unwell, silent=found.silent)
+
+
+def _apply(context: HopContext, versions: Versions) -> None:
+    """Bring all components to these versions; at the last stop pruning is a step of its own."""
+    prepared = with_recreated(context.prepared(versions))
+    stops = context.hop.stops
+    index = next(i for i, stop in enumerate(stops) if stop is versions)
+    now = stops[index - 1] if index else _origin(context.hop)
+    _check_edits(context, prepared, now)  # again: somebody may have edited one since
+    last = versions is stops[-1]
+    if any(part.changes for part in prepared.planned):
+        engine = Engine(context.cluster, prepared, context.lock, context.emit, context.cancel)
+        engine.run()
+    if not last:
+        kept = {
+            entry.ref.identity
+            for record in prepared.ledger.components.values()
+            for entry in record.entries.values()
+            if routes(record.name, entry.ref)
+        }
+        prune(context.cluster, prepared, context.tally, context.emit, kept)
+    _await_serving(context)
+
+
+def _config_maps(parts: Sequence[PlannedComponent]) -> list[Wanted]:
+    """The ConfigMaps that the catalog says users edit."""
+    return [
+        item
+        for part in parts
+        for item in part.wanted
+        if item.ref.kind == "ConfigMap" and item.ref.name in part.component.config_maps
+    ]
+
+
+def _check_edits(context: HopContext, prepared: Prepared, now: Versions) -> None:
+    """Raise ChecksFailed when what users have edited in place would be taken back."""
+    if context.options.discard_edits:
+        return
+    after = _config_maps(prepared.planned)
+    known = {key: obj for part in prepared.planned for key, obj in part.live.items()}
+    # listed without their data: the few that somebody else owns keys of are read
+    shared = [i.ref for i in after if owners_of_keys(known.get(i.ref.identity, {}))]
+    live = {ref.identity: obj for ref in shared if (obj := context.cluster.get(ref))}
+    if not live:
+        return
+    choice = context.choice(now)
+    parts, _ = planned_of(context.cluster, choice, prepared.ledger, silent, context.cancel)
+    edited = list(edited_keys(_config_maps(parts), after, live))
+    if edited:
+        lines = "".join(f"\n  {key}" for key in edited)
+        raise ChecksFailed(
+            f"the upgrade would take back keys of ConfigMaps that were edited in place:{lines}",
+            kind="edited",
+            object=str(edited[0].ref),
+            remedy="put these values into a settings file and give it with -f, or give "
+            "--discard-edits to lose them",
+        )
+
+
+def with_recreated(prepared: Prepared) -> Prepared:
+    """The same, with what has to make way for the new objects."""
+    found = {
+        item.ref.identity
+        for part in prepared.planned
+        for item in part.wanted
+        if must_be_recreated(item, part.component, part.live.get(item.ref.identity))
+    }
+    return replace(prepared, recreate=frozenset(found))
+
+
+def _asked_of_checks(prepared: Prepared) -> Prepared:
+    """Without what a dry run would be refused for though the apply is not, and as if nothing of
+    another release were recorded."""
+    planned = []
+    for part in prepared.planned:
+        spared = {
+            item.ref.identity
+            for item in part.wanted
+            if item.ref.identity in prepared.recreate
+            or cannot_be_asked(item, part.live.get(item.ref.identity))
+        }
+        kept: dict[Identity, Decision] = dict.fromkeys(spared, "unchanged")
+        planned.append(replace(part, decisions={**part.decisions, **kept}))
+    ledger = replace(prepared.ledger, release="", state="", upgrade=None)
+    return replace(prepared, planned=planned, ledger=ledger)
+
+
+def _prune(context: HopContext) -> None:
+    prepared = context.prepared(context.hop.stops[-1])
+    prune(context.cluster, prepared, context.tally, context.emit)
+
+
+def _admission(context: HopContext) -> None:
+    """Ask the new webhooks about every InferenceService by a dry run that changes nothing."""
+    versions = served_versions(context.cluster)
+    groups = {version.partition("/")[0]: version for version in reversed(versions)}
+    refused: list[tuple[Ref, str]] = []
+    for version in groups.values():
+        objects = context.cluster.list(version, KIND, metadata_only=True).items
+        with ThreadPoolExecutor(_PARALLEL) as pool:
+            asked = pool.map(partial(_asked, context.cluster), objects)
+            answers = list(zip(objects, asked, strict=True))
+        if any(answer == _NO_DRY_RUN for _, answer in answers):
+            context.emit(warning(f"the webhooks of {version} refuse dry runs", KIND))
+            continue
+        refused += [(ref_of(obj), answer) for obj, answer in answers if answer]
+    if refused:
+        raise _refused(context.hop.target, refused)
+
+
+_NO_DRY_RUN = "no dry run"
+
+
+def _asked(cluster: Cluster, obj: Object) -> str:
+    """Why an update would be refused; empty when it would not, or the object is gone."""
+    try:
+        cluster.patch(ref_of(obj), {}, dry_run=True)
+    except ApiError as error:
+        if error.failure.kind in ("not-found", "conflict"):
+            return ""
+        if "does not support dry run" in error.message:
+            return _NO_DRY_RUN
+        return error.message
+    return ""
+
+
+def _refused(release: str, refused: Sequence[tuple[Ref, str]]) -> InstallerError:
+    lines = [f"  {ref}: {reason}" for ref, reason in refused[:_NAMED]]
+    if len(refused) > _NAMED:
+        lines.append(f"  and {len(refused) - _NAMED} more")
+    return InstallerError(
+        f"{release} would not admit an update of these:\n" + "\n".join(lines),
+        kind="not-admitted",
+        object=str(refused[0][0]),
+        remedy="they go on serving as they are: change them as their messages say, then run the "
+        "same command again",
+    )
+
+
+def _health(context: HopContext) -> None:
+    prepared = context.prepared(context.hop.stops[-1])
+    await_health(context.cluster, prepared, context.emit, context.cancel)
+    _await_serving(context)
+
+
+def _await_serving(context: HopContext) -> None:
+    upgrade = context.upgrade
+    await_serving(
+        context.cluster,
+        upgrade.unwell,
+        upgrade.silent,
+        upgrade.since,
+        context.options.serving_seconds,
+        context.emit,
+        context.cancel,
+    )

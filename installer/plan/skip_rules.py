@@ -1,0 +1,67 @@
+"""How far a component may go at once, by its own upstream's word. Pure data and arithmetic."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+_FORM = re.compile(r"^v?(\d+)\.(\d+)(?:\.(\d+))?")
+_LAST_BEFORE_ONE = {"knative": 26}
+"""Minor releases after which a project went on with 1.0: Knative 0.26, then 1.0."""
+
+
+@dataclass(frozen=True, slots=True)
+class SkipRule:
+    """A component that goes one minor version at a time.
+
+    train: components that share their minor versions and move together. hard: False where
+    upstream asks for it and what an installer does works without; then a minor version that the
+    catalog does not hold is passed over and said. origin: where upstream says so.
+    """
+
+    component: str
+    train: str
+    hard: bool
+    origin: str
+
+
+RULES = (
+    SkipRule("knative-serving", "knative", True, "https://knative.dev/docs/install/upgrade"),
+    SkipRule("net-istio", "knative", True, "https://knative.dev/docs/install/upgrade"),
+    # a rule of `istioctl upgrade`, for the proxies of a mesh: here gateways are the only proxies,
+    # and they are replaced together with istiod
+    SkipRule("istio", "istio", False, "https://istio.io/v1.9/docs/setup/upgrade/in-place"),
+)
+
+
+def rule_of(component: str) -> SkipRule | None:
+    """The rule of a component; None when any later version may follow any earlier one."""
+    return next((rule for rule in RULES if rule.component == component), None)
+
+
+def version_of(text: str) -> tuple[int, int, int]:
+    """(major, minor, patch) of a component's version; zeros where it is not of that form."""
+    match = _FORM.match(text)
+    return (int(match[1]), int(match[2]), int(match[3] or 0)) if match else (0, 0, 0)
+
+
+def between(rule: SkipRule, current: str, target: str) -> list[tuple[int, int]]:
+    """The (major, minor) that lie between two versions, in order; empty when none does."""
+    major, minor, _ = version_of(current)
+    end = version_of(target)[:2]
+    last = _LAST_BEFORE_ONE.get(rule.train)
+    if major != end[0] and last is None:
+        return []  # nothing says which minor version is the last before the next major one
+    found: list[tuple[int, int]] = []
+    while (major, minor) < end:
+        major, minor = (1, 0) if (major, minor) == (0, last) else (major, minor + 1)
+        if (major, minor) < end:
+            found.append((major, minor))
+    return found
+
+
+def newest_of(versions: Iterable[str], minor: tuple[int, int]) -> str:
+    """The newest of these versions with that (major, minor); empty without one."""
+    fitting = [version for version in versions if version_of(version)[:2] == minor]
+    return max(fitting, key=version_of, default="")

@@ -1,0 +1,82 @@
+"""`rehearse`: an upgrade in a sandbox filled from a cluster that is only read."""
+
+from __future__ import annotations
+
+import base64
+import json
+from pathlib import Path
+
+import pytest
+from harness import RELEASE, MakePlace, audited_writes
+
+from installer.cluster import ledger as ledgers
+from installer.cluster.wait import wait_ready
+from installer.core.cancel import Cancel
+from installer.core.objects import Ref
+from installer.sandbox import lifecycle
+
+pytestmark = pytest.mark.cluster
+
+API = "serving.kubeflow.org/v1beta1"
+MODEL = Ref(API, "InferenceService", "models", "flowers")
+CONFIG = Ref("v1", "ConfigMap", "kfserving-system", "inferenceservice-config")
+NAME = "test-rehearsal"
+
+
+def test_a_rehearsal_runs_the_upgrade_elsewhere_and_writes_nothing_here(
+    place: MakePlace, control_plane_folder: Path | None, request: pytest.FixtureRequest
+) -> None:
+    request.addfinalizer(lambda: lifecycle.down(NAME))
+    live = place()
+    assert live.installer.run("install", RELEASE).code == 0
+    cluster = live.cluster()
+    cluster.create({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "models"}})
+    secret = base64.b64encode(b"not to be read").decode()
+    cluster.create(
+        {
+            "apiVersion": "v1",
+            "kind": "Secret",
+            "metadata": {"name": "bucket", "namespace": "models"},
+            "data": {"key": secret},
+        }
+    )
+    predictor = {"tensorflow": {"storageUri": "gs://models/flowers"}}
+    cluster.create(
+        {
+            "apiVersion": API,
+            "kind": "InferenceService",
+            "metadata": {"name": MODEL.name, "namespace": MODEL.namespace},
+            "spec": {"predictor": predictor},
+        }
+    )
+    wait_ready(cluster, [MODEL], deadline=120, cancel=Cancel())
+    cluster.patch(CONFIG, {"data": {"ingress": "{}"}}, manager="kubectl-edit")
+    before = len(audited_writes(live.audit_log))
+
+    # what the live run would be refused for, the rehearsal is refused for
+    flags = ["--name", NAME]
+    if control_plane_folder is not None:
+        flags += ["--control-plane", str(control_plane_folder)]
+    refused = live.installer.run("rehearse", "kfserving-0.6.1", *flags)
+    assert (refused.code, refused.finished["error"]["kind"]) == (3, "edited")
+    assert "kubectl-edit" in refused.finished["error"]["message"]
+
+    done = live.installer.run("rehearse", "kfserving-0.6.1", "--discard-edits", "--keep", *flags)
+    assert (done.code, done.finished["writes"]) == (0, 0), done.finished
+    (filled,) = done.of("rehearsing")
+    assert {key: filled[key] for key in ("namespaces", "objects", "edits", "secrets")} == {
+        "namespaces": 1,
+        "objects": 1,
+        "edits": 1,
+        "secrets": 1,
+    }
+    assert [event["answering"] for event in done.of("serving")][-1] == 1
+
+    (sandbox,) = lifecycle.status(NAME)
+    there = cluster.connect(kubeconfig=str(sandbox.kubeconfig))
+    assert ledgers.read(there).release == "kfserving-0.6.1"
+    copied = there.get(Ref("v1", "Secret", "models", "bucket"))
+    assert copied is not None
+    assert secret not in json.dumps(copied)
+    assert audited_writes(live.audit_log)[before:] == []
+    assert ledgers.read(cluster).release == RELEASE

@@ -1,0 +1,285 @@
+"""`upgrade` from KFServing 0.5.1 to 0.6.1 on a real API server, with InferenceServices on it."""
+
+from __future__ import annotations
+
+import signal
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+from harness import (
+    RELEASE,
+    EndState,
+    MakePlace,
+    Place,
+    Result,
+    applied_refs,
+    assert_complete,
+    at_stage,
+    audited_writes,
+    finish,
+    follow,
+    state_of,
+)
+
+from installer.cluster import ledger as ledgers
+from installer.cluster.client import Cluster
+from installer.cluster.readiness import readiness
+from installer.cluster.wait import wait_ready
+from installer.core.cancel import Cancel
+from installer.core.objects import Ref, canonical
+from installer.operations.upgrade_serving import look
+from installer.sandbox import lifecycle, script
+from installer.sandbox.script import ModelRule, Script
+
+pytestmark = pytest.mark.cluster
+
+TARGET = "kfserving-0.6.1"
+API = "serving.kubeflow.org/v1beta1"
+MODELS = [Ref(API, "InferenceService", place, "flowers") for place in ("one", "two", "three")]
+LOCAL_GATEWAY = Ref("v1", "Service", "istio-system", "knative-local-gateway")
+
+
+@dataclass(slots=True)
+class Upgraded(Place):
+    """A place where RELEASE was upgraded to TARGET by `upgrade`. pods: uids of the models' pods
+    before."""
+
+    upgrade: Result
+    pods: set[str]
+
+
+def with_models(place: MakePlace) -> Place:
+    """RELEASE with an InferenceService, Ready and answering, in each of three namespaces."""
+    made = place()
+    first = made.installer.run("install", RELEASE)
+    assert first.code == 0, first.stderr
+    cluster = made.cluster()
+    for ref in MODELS:
+        cluster.create(
+            {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": ref.namespace}}
+        )
+        cluster.create(
+            {
+                "apiVersion": API,
+                "kind": "InferenceService",
+                "metadata": {"name": ref.name, "namespace": ref.namespace},
+                "spec": {"predictor": {"tensorflow": {"storageUri": "gs://models/flowers"}}},
+            }
+        )
+    wait_ready(cluster, MODELS, deadline=120, cancel=Cancel())
+    return made
+
+
+def model_pods(cluster: Cluster) -> set[str]:
+    return {
+        pod["metadata"]["uid"]
+        for ref in MODELS
+        for pod in cluster.list("v1", "Pod", ref.namespace).items
+    }
+
+
+def unordered(value: Any) -> Any:
+    """With keyed lists in one order: an apply puts what is new at their end."""
+    if isinstance(value, dict):
+        return {key: unordered(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return sorted((unordered(item) for item in value), key=canonical)
+    return value
+
+
+@pytest.fixture(scope="module")
+def upgraded(place: MakePlace) -> Upgraded:
+    """One upgrade that nothing disturbs."""
+    there = with_models(place)
+    pods = model_pods(there.cluster())
+    done = there.installer.run("upgrade", TARGET)
+    assert done.code == 0, done.finished
+    return Upgraded(there.sandbox, there.installer, done, pods)
+
+
+@pytest.fixture(scope="module")
+def end(upgraded: Upgraded) -> EndState:
+    """What the ledger owns after that upgrade, as it is on the server."""
+    cluster = upgraded.cluster()
+    return state_of(cluster, [e.ref for e in ledgers.read(cluster).owners().values()])
+
+
+def test_an_upgrade_ends_at_the_release_and_the_ledger_says_where_it_came_from(
+    upgraded: Upgraded,
+) -> None:
+    ledger = ledgers.read(upgraded.cluster())
+    assert (ledger.release, ledger.state, ledger.before) == (TARGET, "installed", RELEASE)
+    assert ledger.upgrade is None
+    assert {r.name: r.version for r in ledger.components.values()}["knative-serving"] == "0.22.0"
+    assert upgraded.installer.status("--exit-code")[0] == 0
+
+
+def test_knative_goes_one_minor_version_at_a_time(upgraded: Upgraded) -> None:
+    versions = [
+        event["version"]
+        for event in upgraded.upgrade.of("component_finished")
+        if event["component"] == "knative-serving"
+    ]
+    assert versions == ["0.19.0", "0.20.2", "0.21.1", "0.22.0"]
+
+
+def test_the_gateway_that_the_new_controller_points_to_is_there_before_the_controller(
+    upgraded: Upgraded,
+) -> None:
+    events = upgraded.upgrade.events
+    made = next(
+        index
+        for index, event in enumerate(events)
+        if event["event"] == "object"
+        and event["action"] == "created"
+        and Ref.from_dict(event["object"]) == LOCAL_GATEWAY
+    )
+    replaced = next(
+        index
+        for index, event in enumerate(events)
+        if event["event"] == "object"
+        and event["component"] == "kfserving"
+        and event["stage"] == "workloads"
+        and event["action"] != "unchanged"
+    )
+    assert made < replaced
+
+
+def test_models_stay_ready_and_go_on_answering_from_the_same_pods(upgraded: Upgraded) -> None:
+    cluster = upgraded.cluster()
+    seen = upgraded.upgrade.of("serving")
+    assert {(e["total"], e["ready"], e["asked"], e["answering"]) for e in seen} == {(3, 3, 3, 3)}
+    assert [str(ref) for ref in MODELS if not readiness(cluster.get(ref)).ready] == []
+    assert model_pods(cluster) == upgraded.pods
+
+
+def test_what_the_release_no_longer_has_is_gone_but_for_namespaces_and_kinds(
+    upgraded: Upgraded,
+) -> None:
+    cluster = upgraded.cluster()
+    objects = upgraded.upgrade.of("object")
+    deleted = [Ref.from_dict(e["object"]) for e in objects if e["action"] == "deleted"]
+    assert Ref("v1", "Service", "knative-serving", "knative-local-gateway") in deleted
+    assert not {ref.kind for ref in deleted} & {"Namespace", "CustomResourceDefinition"}
+    assert [str(ref) for ref in deleted if cluster.get(ref) is not None] == []
+    old = Ref("apiextensions.k8s.io/v1", "CustomResourceDefinition", "", "rules.config.istio.io")
+    assert cluster.get(old) is not None
+
+
+def test_every_object_is_as_a_fresh_install_of_the_release_has_it(
+    end: EndState, place: MakePlace
+) -> None:
+    fresh = place()
+    first = fresh.installer.run("install", TARGET)
+    assert first.code == 0, first.stderr
+    expected = state_of(fresh.cluster(), applied_refs(first))
+    lifecycle.down(fresh.sandbox.name)
+    differing = [
+        str(ref) for ref in expected if unordered(end.get(ref)) != unordered(expected[ref])
+    ]
+    # applied at apiextensions v1beta1 before and at v1 now: one property of the old schema, that
+    # nothing of the new one uses, has no path in v1 and stays
+    assert differing == ["CustomResourceDefinition sidecars.networking.istio.io"]
+    left = {ref.kind for ref in end if ref not in expected}
+    assert left == {"CustomResourceDefinition"}
+
+
+def test_a_second_upgrade_sends_no_write_request(upgraded: Upgraded) -> None:
+    before = len(audited_writes(upgraded.audit_log))
+    again = upgraded.installer.run("upgrade", TARGET)
+    assert (again.code, again.finished["outcome"]) == (0, "unchanged")
+    assert audited_writes(upgraded.audit_log)[before:] == []
+
+
+def test_a_downgrade_is_refused_with_the_way_back(upgraded: Upgraded) -> None:
+    refused = upgraded.installer.run("upgrade", RELEASE)
+    assert (refused.code, refused.finished["error"]["kind"]) == (3, "downgrade")
+    assert "rollback" in refused.finished["error"]["remedy"]
+
+
+def test_install_of_another_release_points_to_upgrade(upgraded: Upgraded) -> None:
+    refused = upgraded.installer.run("install", RELEASE)
+    assert refused.code == 3
+    assert "upgrade" in refused.finished["error"]["remedy"]
+
+
+@pytest.fixture(scope="module")
+def troubled(place: MakePlace) -> Place:
+    """A place with models, for an upgrade that is hindered in every way in turn."""
+    return with_models(place)
+
+
+def killed_after(there: Place, wanted: Any) -> None:
+    """Kill an upgrade right after the first event that is wanted."""
+    process = there.installer.start("upgrade", TARGET)
+    follow(process, wanted)
+    process.send_signal(signal.SIGKILL)
+    process.communicate(timeout=60)
+
+
+def test_an_upgrade_that_is_hindered_all_the_way_ends_as_one_that_is_not(
+    troubled: Place, end: EndState
+) -> None:
+    config = Ref("v1", "ConfigMap", "kfserving-system", "inferenceservice-config")
+    own = troubled.cluster().get(config)["data"]["ingress"]  # type: ignore[index]
+    troubled.cluster().patch(config, {"data": {"ingress": "{}"}}, manager="kubectl-edit")
+    refused = troubled.installer.run("upgrade", TARGET)
+    assert (refused.code, refused.finished["error"]["kind"]) == (3, "edited")
+    assert (
+        "inferenceservice-config: ingress, by kubectl-edit" in refused.finished["error"]["message"]
+    )
+    troubled.cluster().patch(config, {"data": {"ingress": own}}, manager="kubectl-edit")
+
+    killed_after(troubled, lambda event: event["event"] == "step_started")
+    for stage in (("istio", "setup"), ("knative-serving", "workloads"), ("net-istio", "webhooks")):
+        killed_after(troubled, at_stage(*stage))
+
+    # a model that answers no more, while every condition stays True, stops the upgrade
+    script.write(troubled.sandbox.script, Script(models=(ModelRule("two/flowers", status=503),)))
+    stopped = troubled.installer.run("upgrade", TARGET)
+    assert (stopped.code, stopped.finished["error"]["kind"]) == (4, "not-serving")
+    assert "two/flowers" in stopped.finished["error"]["message"]
+    done = ledgers.read(troubled.cluster()).upgrade
+    assert done is not None
+    script.write(troubled.sandbox.script, Script())
+
+    killed_after(troubled, lambda event: event["event"] == "step_finished")
+    killed_after(troubled, at_stage("kfserving", "workloads"))
+
+    process = troubled.installer.start("upgrade", TARGET)
+    seen = follow(process, lambda event: event["event"] == "recorded")
+    second = troubled.installer.run("upgrade", TARGET)
+    assert (second.code, second.finished["error"]["kind"]) == (3, "locked")
+    lifecycle.restart(troubled.sandbox.name, "kube-apiserver")
+    last = finish(process)
+    assert last.code == 0, last.finished
+    begun = [event for event in (*seen, *last.events) if event["event"] == "hop_started"]
+    assert "stop-1" in begun[0]["done"]
+    assert_complete(troubled, end, TARGET)
+    found = look(troubled.cluster(), Cancel())
+    assert (found.unwell, found.silent) == ((), ())
+
+
+def test_a_rollback_goes_back_through_the_same_versions_while_models_go_on_answering(
+    upgraded: Upgraded, end: EndState
+) -> None:
+    assert end, "read before the release is another"
+    back = upgraded.installer.run("rollback")
+    assert back.code == 0, back.finished
+    said = [event["message"] for event in back.of("warning")]
+    assert any("services.serving.knative.dev is stored" in message for message in said)
+    finished = back.of("component_finished")
+    knative = [e["version"] for e in finished if e["component"] == "knative-serving"]
+    assert knative == ["0.21.1", "0.20.2", "0.19.0", "0.18.0"]
+    seen = back.of("serving")
+    assert {(e["total"], e["ready"], e["asked"], e["answering"]) for e in seen} == {(3, 3, 3, 3)}
+    cluster = upgraded.cluster()
+    ledger = ledgers.read(cluster)
+    assert (ledger.release, ledger.state, ledger.before) == (RELEASE, "installed", "")
+    assert model_pods(cluster) == upgraded.pods
+    assert upgraded.installer.status("--exit-code")[0] == 0
+    again = upgraded.installer.run("install", RELEASE)
+    assert (again.finished["outcome"], again.finished["writes"]) == ("unchanged", 0)
+    nowhere = upgraded.installer.run("rollback")
+    assert (nowhere.code, nowhere.finished["error"]["kind"]) == (3, "no-way-back")

@@ -1,0 +1,199 @@
+"""The way from one release to another, on catalogs made for the case and on the packaged one."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+
+import pytest
+
+from installer.catalog.load import load
+from installer.catalog.model import (
+    Bound,
+    Catalog,
+    Component,
+    ComponentRef,
+    Counts,
+    Range,
+    Release,
+    ServingApi,
+)
+from installer.core.kubernetes_version import KubernetesVersion
+from installer.plan.hops import Hop, is_downgrade, path_of, reachable
+from installer.plan.skip_rules import between, newest_of, rule_of
+
+Bounds = tuple[str, str]
+
+
+def component(name: str, version: str, bounds: Bounds = ("", ""), needs: str = "") -> Component:
+    low, high = (Bound(version=text, reason="") if text else None for text in bounds)
+    return Component(
+        name=name,
+        version=version,
+        title=name,
+        namespace="",
+        kubernetes=Range(min=low, max=high),
+        sources=(),
+        counts=Counts(objects=0, crds=0, webhooks=0),
+        images=(),
+        needs=tuple(needs.split()),
+    )
+
+
+def release(name: str, versions: Mapping[str, str], after: Sequence[str] = ()) -> Release:
+    return Release(
+        name=name,
+        title=name,
+        date="2021-01-01",
+        kubernetes=Range(),
+        components=tuple(ComponentRef(name=n, version=v) for n, v in versions.items()),
+        serving=ServingApi(group="g", versions=("v1",)),
+        reachable_from=tuple(after),
+    )
+
+
+def catalog(releases: Sequence[Release], components: Sequence[Component]) -> Catalog:
+    return Catalog({r.name: r for r in releases}, {(c.name, c.version): c for c in components})
+
+
+def chain(*bounds: Bounds) -> Catalog:
+    """Releases r0, r1, … each reachable from the one before, with these Kubernetes bounds."""
+    components = [component("kserve", f"0.{i}.0", each) for i, each in enumerate(bounds)]
+    releases = [
+        release(f"r{i}", {"kserve": f"0.{i}.0"}, [f"r{i - 1}"] if i else [])
+        for i in range(len(bounds))
+    ]
+    return catalog(releases, components)
+
+
+def hops(of: Catalog, origin: str, target: str, server: str) -> tuple[Hop, ...]:
+    path = path_of(of, origin, target, KubernetesVersion.parse(server))
+    assert path is not None
+    return path.hops
+
+
+def needed(found: Sequence[Hop]) -> list[str]:
+    return [str(hop.kubernetes.window) if hop.kubernetes else "" for hop in found]
+
+
+ANY = ("", "")
+
+
+@pytest.mark.parametrize(
+    ("bounds", "server", "expected"),
+    [
+        ([ANY, ANY], "1.20.2", [""]),
+        ([("1.16", "1.21"), ("1.20", "1.21")], "1.18.0", [">= 1.20, < 1.22"]),
+        ([("1.16", ""), ("1.20", ""), ("1.24", "")], "1.18.0", [">= 1.24", ""]),
+        ([("1.16", "1.21"), ("1.18", "1.21"), ("1.22", "")], "1.20.2", ["", ">= 1.22"]),
+        (
+            [("1.16", "1.21"), ("1.20", "1.24"), ("1.22", "")],
+            "1.18.0",
+            [">= 1.20, < 1.22", ">= 1.22, < 1.25"],
+        ),
+    ],
+    ids=["no bounds", "too old", "one upgrade for two hops", "later", "twice"],
+)
+def test_kubernetes_is_upgraded_before_the_hop_that_needs_it_and_as_rarely_as_can_be(
+    bounds: list[Bounds], server: str, expected: list[str]
+) -> None:
+    assert needed(hops(chain(*bounds), "r0", f"r{len(bounds) - 1}", server)) == expected
+
+
+def test_where_no_kubernetes_runs_both_releases_the_gap_is_told() -> None:
+    (hop,) = hops(chain(("1.16", "1.21"), ("1.22", "1.25")), "r0", "r1", "1.21.4")
+    assert hop.kubernetes is not None
+    assert (str(hop.kubernetes.window), hop.kubernetes.gap) == (">= 1.22, < 1.26", True)
+
+
+def test_a_release_that_this_kubernetes_is_too_new_for_is_gone_round() -> None:
+    bounds = {"1": ANY, "2": ("", "1.21"), "3": ANY}
+    components = [component("kserve", version, both) for version, both in bounds.items()]
+    made = [release("a", {"kserve": "1"}), release("b", {"kserve": "2"}, ["a"])]
+    made += [release("c", {"kserve": "3"}, ["a", "b"]), release("d", {"kserve": "3"}, ["b", "c"])]
+    found = hops(catalog(made, components), "a", "d", "1.25.0")
+    assert [hop.target for hop in found] == ["c", "d"]
+
+
+@pytest.mark.parametrize(
+    ("name", "current", "target", "expected"),
+    [
+        ("knative-serving", "0.18.0", "0.18.3", []),
+        ("knative-serving", "0.18.0", "0.19.0", []),
+        ("knative-serving", "0.18.0", "0.21.0", [(0, 19), (0, 20)]),
+        ("net-istio", "0.25.0", "1.2.0", [(0, 26), (1, 0), (1, 1)]),
+        ("istio", "1.6.2", "1.9.1", [(1, 7), (1, 8)]),
+        ("istio", "1.27.0", "2.1.0", []),
+    ],
+)
+def test_minor_versions_in_between_are_those_that_the_project_has_made(
+    name: str, current: str, target: str, expected: list[tuple[int, int]]
+) -> None:
+    rule = rule_of(name)
+    assert rule is not None
+    assert between(rule, current, target) == expected
+
+
+def test_the_newest_patch_release_of_a_minor_version_is_the_stop() -> None:
+    assert newest_of(["1.5.1", "1.5.10", "1.6.0"], (1, 5)) == "1.5.10"
+
+
+def knative(*versions: str) -> list[Component]:
+    return [
+        component(name, version, needs="istio" if name == "net-istio" else "")
+        for version in versions
+        for name in ("knative-serving", "net-istio")
+    ]
+
+
+OLD = {"istio": "1.6.2", "knative-serving": "0.18.0", "net-istio": "0.18.0", "kserve": "1"}
+NEW = {"istio": "1.9.1", "knative-serving": "0.21.0", "net-istio": "0.21.0", "kserve": "2"}
+REST = [component("istio", "1.6.2"), component("istio", "1.9.1"), component("kserve", "1"),
+        component("kserve", "2")]  # fmt: skip
+
+
+def test_knative_stops_at_each_minor_version_with_its_istio_ahead_and_the_controller_last() -> None:
+    made = [release("a", OLD), release("b", NEW, ["a"])]
+    held = catalog(made, [*knative("0.18.0", "0.19.0", "0.20.2", "0.21.0"), *REST])
+    (hop,) = hops(held, "a", "b", "1.20.2")
+    assert [stop["knative-serving"] for stop in hop.stops] == ["0.19.0", "0.20.2", "0.21.0"]
+    assert [stop["istio"] for stop in hop.stops] == ["1.9.1"] * 3
+    assert [stop["kserve"] for stop in hop.stops] == ["1", "1", "2"]
+    assert hop.stops[-1] == NEW
+    assert not hop.blocked
+    assert [str(item) for item in hop.skipped] == ["istio 1.7, 1.8"]
+
+
+def test_a_hop_that_would_skip_a_minor_version_of_knative_is_blocked() -> None:
+    made = [release("a", OLD), release("b", NEW, ["a"])]
+    held = catalog(made, [*knative("0.18.0", "0.19.0", "0.21.0"), *REST])
+    (hop,) = hops(held, "a", "b", "1.20.2")
+    assert [str(item) for item in hop.blocked] == ["knative-serving 0.20", "net-istio 0.20"]
+
+
+def test_what_comes_after_and_what_came_before() -> None:
+    held = chain(("", ""), ("", ""), ("", ""))
+    assert reachable(held, "r0") == ["r1", "r2"]
+    assert reachable(held, "r2") == []
+    assert is_downgrade(held, "r2", "r0")
+    assert not is_downgrade(held, "r0", "r2")
+    assert path_of(held, "r2", "r0", KubernetesVersion(1, 20)) is None
+
+
+def test_a_way_of_a_dozen_hops_is_found_within_three_seconds() -> None:
+    held = chain(*[(f"1.{16 + i}", f"1.{21 + i}") for i in range(13)])
+    began = time.monotonic()
+    found = hops(held, "r0", "r12", "1.16.0")
+    assert time.monotonic() - began < 3
+    assert len(found) == 12
+    assert len([text for text in needed(found) if text]) >= 2
+
+
+def test_every_way_of_the_packaged_catalog_ends_at_its_target_and_takes_no_component_back() -> None:
+    packaged = load()
+    for origin in packaged.releases:
+        for target in reachable(packaged, origin):
+            found = hops(packaged, origin, target, "1.20.2")
+            assert found[-1].stops[-1] == {
+                ref.name: ref.version for ref in packaged.releases[target].components
+            }

@@ -1,0 +1,87 @@
+"""What applying alone cannot do, and in which order things go."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from installer.core.objects import Ref
+from installer.plan.edited import edited_keys
+from installer.plan.fields import vanished
+from installer.plan.pruning import in_order, routes
+from installer.plan.wanted import Wanted
+
+MANAGER = "kserve-installer"
+
+
+def applied(fields: dict[str, Any], manager: str = MANAGER) -> dict[str, Any]:
+    entry = {"manager": manager, "operation": "Apply", "fieldsV1": fields}
+    return {"metadata": {"managedFields": [entry]}}
+
+
+MTLS = {"f:spec": {"f:mtls": {"f:mode": {}}, "f:selector": {"f:matchLabels": {"f:app": {}}}}}
+
+
+def test_a_map_that_the_new_body_lacks_is_removed_as_a_whole() -> None:
+    body = {"spec": {"selector": {"matchLabels": {"app": "a"}}}}
+    assert vanished(applied(MTLS), body, MANAGER) == {"spec": {"mtls": None}}
+
+
+def test_a_map_that_only_changes_is_left_to_the_apply() -> None:
+    body = {"spec": {"mtls": {}, "selector": {"matchLabels": {}}}}
+    assert vanished(applied(MTLS), body, MANAGER) == {}
+
+
+def test_single_fields_and_items_of_lists_are_left_to_the_apply() -> None:
+    fields = {"f:spec": {"f:ports": {'k:{"port":80}': {"f:port": {}}}, "f:type": {}}}
+    assert vanished(applied(fields), {"spec": {"ports": []}}, MANAGER) == {}
+
+
+def test_maps_of_other_managers_are_nobody_s_business_of_ours() -> None:
+    assert vanished(applied(MTLS, "somebody"), {"spec": {}}, MANAGER) == {}
+
+
+def test_webhooks_go_before_workloads_and_services_last() -> None:
+    kinds = ("Service", "Role", "Deployment", "ValidatingWebhookConfiguration")
+    refs = [Ref("v1", kind, "a", "b") for kind in kinds]
+    assert [ref.kind for ref in in_order(refs)] == list(reversed(kinds))
+
+
+def test_gateways_and_services_are_kept_while_a_hop_is_under_way() -> None:
+    deployment = Ref("apps/v1", "Deployment", "a", "b")
+    assert routes("istio", deployment)
+    assert not routes("net-istio", deployment)
+    assert routes("net-istio", Ref("v1", "Service", "a", "b"))
+
+
+CONFIG = Ref("v1", "ConfigMap", "a", "config-autoscaler")
+
+
+def config(**data: str) -> Wanted:
+    return Wanted(CONFIG, "knative-serving", "setup", {"data": data}, "")
+
+
+def held(by: str, **data: str) -> dict[tuple[str, str, str, str], dict[str, Any]]:
+    fields = {"f:data": {f"f:{key}": {} for key in data}}
+    entry = {"manager": by, "operation": "Update", "fieldsV1": fields}
+    return {CONFIG.identity: {"data": data, "metadata": {"managedFields": [entry]}}}
+
+
+@pytest.mark.parametrize(
+    ("live", "expected"),
+    [
+        (held("somebody", target="50"), ["ConfigMap a/config-autoscaler: target, by somebody"]),
+        (held("somebody", target="70"), []),
+        (held("somebody", target="100"), []),
+        (held("somebody", mine="1"), []),
+        (held(MANAGER, target="50"), []),
+        ({}, []),
+    ],
+    ids=["edited", "as before", "as after", "only theirs", "ours", "not there"],
+)
+def test_an_edit_is_a_value_of_somebody_else_that_neither_version_brings(
+    live: dict[tuple[str, str, str, str], dict[str, Any]], expected: list[str]
+) -> None:
+    found = edited_keys([config(target="70")], [config(target="100")], live)
+    assert [str(key) for key in found] == expected
