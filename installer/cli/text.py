@@ -189,6 +189,11 @@ class Text:
         ok = self.terminal.paint(self.terminal.icon("ok"), "green")
         return [f"{ok} {fields['to']} is installed, in {duration(float(fields['seconds']))}"]
 
+    def _say_stored(self, fields: Mapping[str, Any]) -> list[str]:
+        count = plural(int(fields["objects"]), "object")
+        old = ", ".join(fields["dropped"])
+        return [f"{fields['definition']}: {count} rewritten as {fields['version']}; {old} may go"]
+
     def _say_serving(self, fields: Mapping[str, Any]) -> list[str]:
         total = plural(int(fields["total"]), "InferenceService")
         return [

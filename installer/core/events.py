@@ -105,6 +105,15 @@ SCHEMA: dict[str, tuple[str, dict[str, str]]] = {
         "the release of a hop is installed, and everything is as well as before",
         {"from": "string: release", "to": "string: release", "seconds": "number"},
     ),
+    "stored": (
+        "the objects of a CRD were rewritten, so that it may lose versions",
+        {
+            "definition": "string: name of the CRD",
+            "version": "string: at which all are stored now",
+            "dropped": "list of strings: versions that nothing is stored at any more",
+            "objects": "number: rewritten",
+        },
+    ),
     "serving": (
         "InferenceServices were looked at",
         {

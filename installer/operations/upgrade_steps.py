@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import partial
@@ -18,6 +18,7 @@ from installer.operations.health import await_health
 from installer.operations.preflight import check_first
 from installer.operations.prepare import PlannedComponent, Prepared, planned_of
 from installer.operations.prune import prune
+from installer.operations.stored_versions import check_stored, migrate
 from installer.operations.telling import warning
 from installer.operations.upgrade_hop import HopContext, Step
 from installer.operations.upgrade_serving import await_serving, look
@@ -25,6 +26,8 @@ from installer.plan.drift import Decision
 from installer.plan.edited import edited_keys, owners_of_keys
 from installer.plan.hops import Hop, Versions
 from installer.plan.pruning import routes
+from installer.plan.stored import Versions as StoredVersions
+from installer.plan.stored import versions_of
 from installer.plan.transitions import cannot_be_asked, must_be_recreated
 from installer.plan.wanted import Wanted
 from installer.serving.inference_service import KIND, served_versions
@@ -33,6 +36,7 @@ SERVING = "serving"
 """The step that notes how InferenceServices are before anything changes."""
 Identity = tuple[str, str, str, str]
 """What `Ref.identity` gives."""
+_CRD = "CustomResourceDefinition"
 _PARALLEL = 8
 _NAMED = 10
 
@@ -74,16 +78,21 @@ def _preflight(context: HopContext) -> None:
     All bytes are there before the first write: a mirror that lacks the third stop must not leave a
     cluster at the second.
     """
-    for versions in context.hop.stops[:-1]:
+    ways: dict[str, list[StoredVersions]] = {}
+    for versions in context.hop.stops:
         for component in context.choice(versions).components:
             if component.version != _current(context, component.name):
-                load_objects(
-                    component, context.options.install.sources, context.emit, context.cancel
-                )
+                for obj in load_objects(
+                    component, context.options.install.sources, silent, context.cancel
+                ):
+                    if obj["kind"] == _CRD:
+                        ways.setdefault(obj["metadata"]["name"], []).append(versions_of(obj))
+    rewritten = check_stored(context.cluster, ways)
     prepared = with_recreated(context.prepared(context.hop.stops[-1]))
     _check_edits(context, prepared, _origin(context.hop))
-    asked = _asked_of_checks(prepared)
-    check_first(context.cluster, asked, context.options.skip, context.emit, context.cancel)
+    asked = _asked_of_checks(prepared, rewritten)
+    skip = (*context.options.skip, "crds-stored-versions")  # `check_stored` knows the whole way
+    check_first(context.cluster, asked, skip, context.emit, context.cancel)
 
 
 def _origin(hop: Hop) -> Versions:
@@ -111,6 +120,8 @@ def _apply(context: HopContext, versions: Versions) -> None:
     _check_edits(context, prepared, now)  # again: somebody may have edited one since
     last = versions is stops[-1]
     if any(part.changes for part in prepared.planned):
+        crds = [i.body for p in prepared.planned for i in p.wanted if i.ref.kind == _CRD]
+        migrate(context.cluster, crds, context.emit, context.cancel)
         engine = Engine(context.cluster, prepared, context.lock, context.emit, context.cancel)
         engine.run()
     if not last:
@@ -170,7 +181,7 @@ def with_recreated(prepared: Prepared) -> Prepared:
     return replace(prepared, recreate=frozenset(found))
 
 
-def _asked_of_checks(prepared: Prepared) -> Prepared:
+def _asked_of_checks(prepared: Prepared, rewritten: Collection[str]) -> Prepared:
     """Without what a dry run would be refused for though the apply is not, and as if nothing of
     another release were recorded."""
     planned = []
@@ -179,6 +190,7 @@ def _asked_of_checks(prepared: Prepared) -> Prepared:
             item.ref.identity
             for item in part.wanted
             if item.ref.identity in prepared.recreate
+            or (item.ref.kind == _CRD and item.ref.name in rewritten)
             or cannot_be_asked(item, part.live.get(item.ref.identity))
         }
         kept: dict[Identity, Decision] = dict.fromkeys(spared, "unchanged")
