@@ -20,7 +20,6 @@ from installer.cluster.ledger import Ledger, Upgrade
 from installer.core.cancel import Cancel
 from installer.core.errors import ChecksFailed, UsageError
 from installer.core.events import Emit, Event
-from installer.core.kubernetes_version import KubernetesVersion
 from installer.operations.install import Outcome
 from installer.operations.runs import begin_run, close_failed, end_run
 from installer.operations.tally import Tally
@@ -66,8 +65,7 @@ def find_way(cluster: Cluster, options: UpgradeOptions) -> Way:
     check_settings(ledger, options)
     if ledger.release == target and ledger.upgrade is None:
         return Way("upgrade", options, catalog, identity, ledger, Path(target, target, ()))
-    server = KubernetesVersion.parse(identity.git_version)
-    path = path_of(catalog, ledger.release, target, server)
+    path = path_of(catalog, ledger.release, target, identity.version)
     if path is None:
         raise no_way(catalog, ledger.release, target)
     return Way("upgrade", options, catalog, identity, ledger, path)
@@ -208,7 +206,7 @@ def check_hop(way: Way, hop: Hop) -> None:
             object=hop.target,
             remedy=f"stay at {hop.origin}, or install {hop.target} on another cluster",
         )
-    server = KubernetesVersion.parse(way.identity.git_version)
+    server = way.identity.version
     if server not in hop.window:
         window = hop.kubernetes.window if hop.kubernetes else hop.window
         raise ChecksFailed(

@@ -18,7 +18,6 @@ from installer.cluster import ledger as ledgers
 from installer.cluster.client import Cluster, Identity
 from installer.cluster.ledger import Ledger
 from installer.core.cancel import Cancel
-from installer.core.kubernetes_version import KubernetesVersion
 from installer.operations.upgrade import check_origin, no_way
 from installer.operations.upgrade_hop import UpgradeOptions
 from installer.operations.upgrade_serving import Expected, expected_downtime
@@ -114,12 +113,11 @@ def plan_upgrade(cluster: Cluster, options: UpgradeOptions, cancel: Cancel) -> U
     check_origin(catalog, ledger, target or _goal(ledger))
     path = None
     if target:
-        server = KubernetesVersion.parse(identity.git_version)
-        path = path_of(catalog, ledger.release, target, server)
+        path = path_of(catalog, ledger.release, target, identity.version)
         if path is None:
             raise no_way(catalog, ledger.release, target)
     cancel.check()
-    hops = [_row(catalog, hop) for hop in path.hops] if path else []
+    hops = [row_of(catalog, hop) for hop in path.hops] if path else []
     serving = expected_downtime(cluster) if hops else []
     ways = reachable(catalog, ledger.release)
     return UpgradePlan(identity, ledger, ways, path, hops, serving)
@@ -129,6 +127,7 @@ def _goal(ledger: Ledger) -> str:
     return ledger.upgrade.target if ledger.upgrade else ledger.release
 
 
-def _row(catalog: Catalog, hop: Hop) -> HopRow:
+def row_of(catalog: Catalog, hop: Hop) -> HopRow:
+    """A hop, explained."""
     steps = [(step.name, step.about) for step in steps_of(hop)]
     return HopRow(hop, notes_of(catalog, hop), steps)

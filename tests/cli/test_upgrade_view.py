@@ -1,0 +1,71 @@
+"""The way of an upgrade as people read it, on the packaged catalog."""
+
+from __future__ import annotations
+
+from installer.catalog.load import load
+from installer.cli.commands import parse
+from installer.cli.upgrade_view import lines
+from installer.cluster.client import Identity
+from installer.cluster.ledger import Ledger
+from installer.core.kubernetes_version import KubernetesVersion
+from installer.operations.upgrade_plan import UpgradePlan, row_of
+from installer.operations.upgrade_serving import Expected
+from installer.plan.hops import path_of, reachable
+
+ORIGIN, TARGET = "kfserving-0.5.1", "kfserving-0.6.1"
+
+
+def plan_on(kubernetes: str, target: str = TARGET) -> UpgradePlan:
+    catalog = load()
+    version = KubernetesVersion.parse(kubernetes)
+    path = path_of(catalog, ORIGIN, target, version)
+    assert path is not None
+    return UpgradePlan(
+        Identity("here", "https://127.0.0.1", version, kubernetes, 1),
+        Ledger(release=ORIGIN, state="installed"),
+        reachable(catalog, ORIGIN),
+        path,
+        [row_of(catalog, hop) for hop in path.hops],
+        [Expected("models/flowers", True, "none", "2 gateway pods are replaced in turn")],
+    )
+
+
+def said(plan: UpgradePlan) -> list[str]:
+    return list(lines(plan, parse(["upgrade", "plan", TARGET, "--no-color"])))
+
+
+def test_the_table_shows_each_component_from_its_version_to_the_next() -> None:
+    found = said(plan_on("v1.20.2"))
+    table = next(line for line in found if line.startswith("1  "))
+    assert table.split()[1] == TARGET
+    for change in ("1.6.2 → 1.9.1", "0.18.0 → 0.22.0", "0.5.1 → 0.6.1", ">= 1.18, < 1.22"):
+        assert change in table
+
+
+def test_every_stop_and_what_cannot_be_undone_is_named() -> None:
+    text = "\n".join(said(plan_on("v1.20.2")))
+    assert text.count("apply ") == 4
+    assert "cannot be undone" in text
+    assert "models/flowers: none (2 gateway pods are replaced in turn)" in text
+
+
+def test_the_next_command_is_the_upgrade_where_kubernetes_is_new_enough() -> None:
+    plan = plan_on("v1.20.2")
+    assert said(plan)[-1] == f"  kserve-installer upgrade {TARGET}"
+    assert plan.to_dict()["next"] == f"upgrade {TARGET}"
+
+
+def test_kubernetes_comes_first_where_it_is_too_old() -> None:
+    plan = plan_on("v1.17.3")
+    assert said(plan)[-2:] == [
+        "  upgrade Kubernetes to >= 1.18, < 1.22, then",
+        f"  kserve-installer upgrade {TARGET}",
+    ]
+    (hop,) = plan.to_dict()["hops"]
+    assert hop["kubernetes_upgrade"] == {"min": "1.18", "below": "1.22", "gap": False}
+
+
+def test_without_a_release_the_plan_lists_where_upgrades_lead_to() -> None:
+    whole = plan_on("v1.20.2")
+    bare = UpgradePlan(whole.identity, whole.ledger, whole.reachable, None, [], [])
+    assert f"  {TARGET}" in list(lines(bare, parse(["upgrade", "plan", "--no-color"])))
