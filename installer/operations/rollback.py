@@ -27,7 +27,8 @@ def find_way_back(cluster: Cluster, options: UpgradeOptions) -> Way:
                 remedy="use the catalog that it was installed from, or a later kserve-installer",
             )
     check_settings(ledger, options)
-    path = Path(origin, target, (way_back(catalog, origin, target),))
+    now = {record.name: record.version for record in ledger.components.values()}
+    path = Path(origin, target, (way_back(catalog, origin, target, now),))
     return Way("rollback", options, catalog, cluster.identity(), ledger, path)
 
 

@@ -14,7 +14,7 @@ from itertools import pairwise
 from installer.catalog.model import Catalog, Component, Release
 from installer.catalog.resolve import components_of, fits
 from installer.core.kubernetes_version import KubernetesVersion
-from installer.plan.skip_rules import between, newest_of, rule_of
+from installer.plan.skip_rules import between, newest_of, rule_of, version_of
 from installer.plan.windows import Window, window_of
 
 Versions = Mapping[str, str]
@@ -133,18 +133,24 @@ def hop_of(catalog: Catalog, origin: str, target: str) -> Hop:
     return _hop(catalog, catalog.releases[origin], catalog.releases[target])
 
 
-def way_back(catalog: Catalog, origin: str, target: str) -> Hop:
-    """The hop from a release to one that it was upgraded from.
+def way_back(catalog: Catalog, origin: str, target: str, now: Versions) -> Hop:
+    """The hop from a release to one that it was upgraded from. now: what is there, which is not the
+    whole release where the upgrade has not ended.
 
     Through the same versions of what may not skip any; everything else, the controller above all,
-    stays as it is until the last stop. What requests go through is pruned only after that.
+    stays as it is until the last stop. What requests go through is pruned only after that. There
+    are as many stops wherever it begins, so that their numbers mean the same to a later run.
     """
     there = _hop(catalog, catalog.releases[target], catalog.releases[origin])
     after = {ref.name: ref.version for ref in catalog.releases[target].components}
-    now = there.stops[-1]
-    bound = {name for name in now if rule_of(name) is not None and name in after}
+    whole = there.stops[-1]
+    here = {name: now.get(name, version) for name, version in whole.items()}
+    bound = {name for name in whole if rule_of(name) is not None and name in after}
     moved = {c.name for c in there.changes if c.name in bound and _stops_for(there, c.name)}
-    stops = [{**now, **{name: stop[name] for name in moved}} for stop in reversed(there.stops[:-1])]
+    stops = [
+        {**here, **{name: min(stop[name], here[name], key=version_of) for name in moved}}
+        for stop in reversed(there.stops[:-1])
+    ]
     changes = tuple(ComponentChange(c.name, c.target, c.current) for c in there.changes)
     components = [catalog.components[item] for item in after.items()]
     return replace(

@@ -19,7 +19,7 @@ from installer.catalog.model import (
     ServingApi,
 )
 from installer.core.kubernetes_version import KubernetesVersion
-from installer.plan.hops import Hop, is_downgrade, path_of, reachable
+from installer.plan.hops import Hop, is_downgrade, path_of, reachable, way_back
 from installer.plan.skip_rules import between, newest_of, rule_of
 
 Bounds = tuple[str, str]
@@ -169,6 +169,26 @@ def test_a_hop_that_would_skip_a_minor_version_of_knative_is_blocked() -> None:
     held = catalog(made, [*knative("0.18.0", "0.19.0", "0.21.0"), *REST])
     (hop,) = hops(held, "a", "b", "1.20.2")
     assert [str(item) for item in hop.blocked] == ["knative-serving 0.20", "net-istio 0.20"]
+
+
+def held_hop() -> Catalog:
+    made = [release("a", OLD), release("b", NEW, ["a"])]
+    return catalog(made, [*knative("0.18.0", "0.19.0", "0.20.2", "0.21.0"), *REST])
+
+
+def test_the_way_back_goes_through_the_same_versions_and_moves_the_controller_last() -> None:
+    hop = way_back(held_hop(), "b", "a", NEW)
+    assert [stop["knative-serving"] for stop in hop.stops] == ["0.20.2", "0.19.0", "0.18.0"]
+    assert [stop["istio"] for stop in hop.stops] == ["1.9.1", "1.9.1", "1.6.2"]
+    assert [stop["kserve"] for stop in hop.stops] == ["2", "2", "1"]
+
+
+def test_the_way_back_from_the_middle_of_a_hop_goes_no_further_first() -> None:
+    middle = {**OLD, "istio": "1.9.1", "knative-serving": "0.19.0", "net-istio": "0.19.0"}
+    hop = way_back(held_hop(), "b", "a", middle)
+    assert [stop["knative-serving"] for stop in hop.stops] == ["0.19.0", "0.19.0", "0.18.0"]
+    assert {stop["kserve"] for stop in hop.stops} == {"1"}
+    assert hop.stops[-1] == OLD
 
 
 def test_what_comes_after_and_what_came_before() -> None:

@@ -6,10 +6,12 @@ from typing import Any
 
 import pytest
 
-from installer.core.objects import Ref
+from installer.catalog.model import Changes, Component, Counts, ObjectMatch, Range
+from installer.core.objects import Ref, ref_of
 from installer.plan.edited import edited_keys
 from installer.plan.fields import vanished
 from installer.plan.pruning import in_order, routes
+from installer.plan.transitions import must_be_recreated
 from installer.plan.wanted import Wanted
 
 MANAGER = "kserve-installer"
@@ -85,3 +87,41 @@ def test_an_edit_is_a_value_of_somebody_else_that_neither_version_brings(
 ) -> None:
     found = edited_keys([config(target="70")], [config(target="100")], live)
     assert [str(key) for key in found] == expected
+
+
+def binding(role: str) -> dict[str, Any]:
+    return {
+        "apiVersion": "rbac.authorization.k8s.io/v1",
+        "kind": "RoleBinding",
+        "metadata": {"name": "b", "namespace": "a"},
+        "roleRef": {"kind": "Role", "name": role},
+    }
+
+
+@pytest.mark.parametrize(
+    ("listed", "live", "expected"),
+    [
+        ("b", binding("old"), True),
+        ("b", binding("new"), False),
+        ("other", binding("old"), False),
+        ("b", None, False),
+    ],
+    ids=["differs", "does not differ", "not in the catalog's list", "not there"],
+)
+def test_an_object_is_made_anew_only_when_the_catalog_lists_it_and_it_differs(
+    listed: str, live: dict[str, Any] | None, expected: bool
+) -> None:
+    component = Component(
+        name="kserve",
+        version="2",
+        title="KServe",
+        namespace="",
+        kubernetes=Range(),
+        sources=(),
+        counts=Counts(objects=0, crds=0, webhooks=0),
+        images=(),
+        changes=(Changes(since="1", immutable=(ObjectMatch(kind="RoleBinding", name=listed),)),),
+    )
+    body = binding("new")
+    item = Wanted(ref_of(body), "kserve", "setup", body, "")
+    assert must_be_recreated(item, component, live) is expected
