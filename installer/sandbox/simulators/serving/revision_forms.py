@@ -179,13 +179,12 @@ def metric(autoscaler: Object, stable: float, panic: float) -> Object:
     )
 
 
-def serverless_service(autoscaler: Object) -> Object:
-    """The ServerlessService of a PodAutoscaler."""
+def serverless_service(autoscaler: Object, knative: tuple[int, int]) -> Object:
+    """The ServerlessService of a PodAutoscaler; knative: (major, minor) of Knative Serving."""
     annotations = annotations_of(autoscaler)
     annotations.pop(f"{AUTOSCALING}/metric", None)
     spec = {
-        # the API's own spelling in this version
-        "ProtocolType": "http1",
+        _protocol_field(knative): "http1",
         "mode": "Proxy",
         "objectRef": dict(dig(autoscaler, "spec", "scaleTargetRef")),
         "numActivators": 2,
@@ -199,6 +198,15 @@ def serverless_service(autoscaler: Object) -> Object:
         annotations=annotations,
         spec=spec,
     )
+
+
+def _protocol_field(knative: tuple[int, int]) -> str:
+    """How a ServerlessService spells the protocol: recorded in capitals with 0.18.
+
+    The CRD of 1.6.3 is the first with a schema: it requires the field in small letters
+    (knative/operator@knative-v1.8.2: kodata/knative-serving/1.6.3/1-serving-crds.yaml).
+    """
+    return "protocolType" if knative >= (1, 6) else "ProtocolType"
 
 
 def revision_services(sks: Object, uid: str) -> tuple[Object, Object]:

@@ -91,7 +91,8 @@ class Revisions:
         scaled = self._scaling.of(revision)
         spec = scaled.model.spec
         decision = scaled.decision
-        sks = self._objects.ensure(forms.serverless_service(autoscaler), AUTOSCALER)
+        body = forms.serverless_service(autoscaler, self._settings.knative)
+        sks = self._objects.ensure(body, AUTOSCALER)
         windows = spec.stable_window, spec.panic_window
         metric = self._objects.ensure(forms.metric(autoscaler, *windows), AUTOSCALER)
         self._objects.tell(metric, [words.condition("Ready", True)], AUTOSCALER)

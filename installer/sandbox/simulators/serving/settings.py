@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from typing import Any
 
 from installer.core.objects import Object, dig
 from installer.sandbox.simulators.api import path_of
 from installer.sandbox.simulators.roles import image_version
+from installer.sandbox.simulators.serving.base_forms import labels_of
 from installer.sandbox.simulators.serving.dialect import KUBEFLOW, Dialect, dialect_of
 from installer.sandbox.simulators.world import World
 
 SERVING = "knative-serving"
 _DEFAULT_DOMAIN = "example.com"
+_LABELS = ("app.kubernetes.io/version", "serving.knative.dev/release")
+_ANY_CRD = "serverlessservices.networking.internal.knative.dev"
 _QUEUE = "gcr.io/knative-releases/knative.dev/serving/cmd/queue"
 
 
@@ -51,6 +55,16 @@ class Settings:
         except ValueError:
             return {}
         return found if isinstance(found, dict) else {}
+
+    @property
+    def knative(self) -> tuple[int, int]:
+        """(major, minor) of Knative Serving, as its CRDs are labelled; (0, 0) when they are not."""
+        labels = labels_of(self._world.crds.get("", _ANY_CRD) or {"metadata": {}})
+        for label in _LABELS:
+            found = re.match(r"v?(\d+)\.(\d+)", labels.get(label, ""))
+            if found:
+                return int(found[1]), int(found[2])
+        return 0, 0
 
     @property
     def domain(self) -> str:
