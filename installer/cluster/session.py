@@ -176,11 +176,11 @@ class Session:
             if delay > self.cancel.left():
                 raise self.cancel.too_late(f"{call.about}: {cause}")
             self._emit(retrying(call.about, cause, attempt, delay))
-            self.cancel.sleep(delay)
+            self.cancel.sleep(delay, f"{call.about}: {cause}")
 
     def open(self, call: Call) -> Any:
         """Send a call once and return the response with its body unread."""
-        self.cancel.check()
+        self.cancel.check(call.about)
         if call.counts:
             self._sent.add(1)
         try:

@@ -34,8 +34,6 @@ GOING = 3.0
 _LETTERS = "bcdfghjklmnpqrstvwxz2456789"
 """What the API server makes generated names of."""
 
-_RAW = "RawDeployment"
-
 
 class Chain:
     """Turns InferenceServices into what serves them."""
