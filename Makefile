@@ -9,7 +9,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 SHELL_SCRIPTS := $(wildcard tools/*.sh) .ci/run
 # most of the tests' time is waiting for control planes, each of which takes a gigabyte
-WORKERS ?= 3
+WORKERS ?= 2
 PYTHON_FILES := installer tests tools benchmarks
 
 .PHONY: help setup etcd demo test test-kill lint format format-check check docs bench clean
