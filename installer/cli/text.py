@@ -189,6 +189,11 @@ class Text:
         ok = self.terminal.paint(self.terminal.icon("ok"), "green")
         return [f"{ok} {fields['to']} is installed, in {duration(float(fields['seconds']))}"]
 
+    def _say_migrating(self, fields: Mapping[str, Any]) -> list[str]:
+        left = f", {fields['left']} left" if fields["left"] else ""
+        count = plural(int(fields["done"]), "object")
+        return [f"{fields['definition']}: {count} rewritten{left}"] if left or self.verbose else []
+
     def _say_stored(self, fields: Mapping[str, Any]) -> list[str]:
         count = plural(int(fields["objects"]), "object")
         old = ", ".join(fields["dropped"])

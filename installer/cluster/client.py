@@ -16,14 +16,14 @@ from installer.cluster.discovery import Discovery, Resource
 from installer.cluster.errors import ApiError, Failure
 from installer.cluster.identity import FIRST_CONTACT, Identity, read_identity
 from installer.cluster.session import Answer, Call, Session
-from installer.cluster.watching import ObjectList
+from installer.cluster.watching import ObjectList, Page
 from installer.core.cancel import Cancel
 from installer.core.events import Emit, silent
 from installer.core.masking import masked
 from installer.core.objects import Object, Ref, ref_of
 from installer.plan.drift import MANAGER
 
-__all__ = ["LAST_WORDS", "Cluster", "Identity", "ObjectList"]
+__all__ = ["LAST_WORDS", "Cluster", "Identity", "ObjectList", "Page"]
 
 LAST_WORDS = 8.0
 """Seconds for everything that is still written after a run was stopped."""
@@ -252,6 +252,32 @@ class Cluster:
         for item in items:
             item["apiVersion"], item["kind"] = api_version, kind
         return ObjectList(items, version)
+
+    def pages(
+        self,
+        api_version: str,
+        kind: str,
+        namespace: str = "",
+        *,
+        size: int = watching.PAGE,
+        token: str = "",
+        metadata_only: bool = False,
+    ) -> Iterator[Page]:
+        """All objects of a kind, a page at a time: for as many as do not fit into memory.
+
+        size: objects per page. token: of a page of the same kind, to go on after it. Unlike `list`
+        this is no snapshot where it takes longer than the server keeps one; see `watching.stream`.
+        """
+        path = self.resource(api_version, kind).path(namespace)
+        accept = _METADATA_ONLY if metadata_only else ""
+
+        def fetch(query: Mapping[str, str]) -> Any:
+            return self.request("GET", path, query=query, accept=accept, about=f"list of {kind}")
+
+        for page in watching.stream(fetch, {}, size=size, token=token):
+            for item in page.items:
+                item["apiVersion"], item["kind"] = api_version, kind
+            yield page
 
     def create(self, obj: Object, *, dry_run: bool = False, retry: bool = True) -> Object:
         """POST an object; `metadata.generateName` works, but a lost answer may leave one more."""

@@ -35,6 +35,7 @@ class Failure:
     kind: kebab-case word. transient: passes by itself. cause: one sentence. remedy: one sentence
     or empty. code: HTTP status, 0 when there was no answer. retry_after: seconds the server asks
     to wait. webhook: name of the webhook that failed or denied. conflicts: for `field-conflict`.
+    resume: of `gone`, the token that the server offers to go on with, past what has changed since.
     """
 
     kind: str
@@ -45,6 +46,7 @@ class Failure:
     retry_after: float | None = None
     webhook: str = ""
     conflicts: tuple[Conflict, ...] = ()
+    resume: str = ""
 
 
 class ApiError(InstallerError):
@@ -171,7 +173,8 @@ def classify(code: int, body: Any, headers: Mapping[str, str] | None = None) -> 
         or _by_rule(code, text)
         or _by_code(code, text)
     )
-    return replace(failure, code=code, retry_after=retry_after)
+    resume = str(dig(status, "metadata", "continue", default="")) if code == 410 else ""
+    return replace(failure, code=code, retry_after=retry_after, resume=resume)
 
 
 def _decoded(body: Any) -> Any:

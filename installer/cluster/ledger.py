@@ -15,6 +15,7 @@ from typing import TypeVar
 from installer.cluster.client import Cluster
 from installer.cluster.records import (
     ComponentRecord,
+    Cursor,
     Damaged,
     Ledger,
     Newer,
@@ -29,7 +30,7 @@ from installer.core.errors import InstallerError
 from installer.core.objects import Object, Ref, dig
 from installer.plan.drift import MANAGER
 
-__all__ = ["ComponentRecord", "Ledger", "Run", "Upgrade"]
+__all__ = ["ComponentRecord", "Cursor", "Ledger", "Run", "Upgrade"]
 
 NAMESPACE = "kserve-installer"
 HOME = Ref("v1", "Namespace", "", NAMESPACE)

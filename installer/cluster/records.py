@@ -43,13 +43,24 @@ class Run:
 
 
 @dataclass(frozen=True, slots=True)
+class Cursor:
+    """How far a walk through many objects came. about: what is walked through. token: of the next
+    page. done: objects that are behind it."""
+
+    about: str
+    token: str
+    done: int
+
+
+@dataclass(frozen=True, slots=True)
 class Upgrade:
     """An upgrade that is under way, as its next run needs to know it.
 
     command: upgrade or rollback. target: the release it ends at; origin, hop: the ones that are
     being gone from and to now. since: when this hop began, RFC 3339. done: steps of the hop that
     are complete, in order. unwell: InferenceServices (`NAMESPACE/NAME`) that were not Ready when
-    it began; silent: those that were, and gave no answer through the gateway.
+    it began; silent: those that were, and gave no answer through the gateway. cursor: of the step
+    under way, where it walks through many objects.
     """
 
     command: str
@@ -60,6 +71,7 @@ class Upgrade:
     done: tuple[str, ...] = ()
     unwell: tuple[str, ...] = ()
     silent: tuple[str, ...] = ()
+    cursor: Cursor | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -284,6 +296,8 @@ def _upgrade_data(upgrade: Upgrade | None) -> dict[str, Any] | None:
     if upgrade is None:
         return None
     data = {slot: getattr(upgrade, slot) for slot in Upgrade.__slots__}
+    cursor = upgrade.cursor
+    data["cursor"] = cursor and {slot: getattr(cursor, slot) for slot in Cursor.__slots__}
     return {key: list(value) if isinstance(value, tuple) else value for key, value in data.items()}
 
 
@@ -296,7 +310,16 @@ def _upgrade(data: object) -> Upgrade | None:
     if texts["command"] not in ("upgrade", "rollback"):
         raise Damaged(f"upgrade.command is {texts['command']!r}, which is none")
     done, unwell, silent = (_texts(data, key) for key in ("done", "unwell", "silent"))
-    return Upgrade(**texts, done=done, unwell=unwell, silent=silent)
+    cursor = _cursor(data.get("cursor"))
+    return Upgrade(**texts, done=done, unwell=unwell, silent=silent, cursor=cursor)
+
+
+def _cursor(data: object) -> Cursor | None:
+    if data is None:
+        return None
+    if not isinstance(data, dict):
+        raise Damaged("upgrade.cursor is no object")
+    return Cursor(_of(data, "about", str), _of(data, "token", str), _of(data, "done", int))
 
 
 def _entry(item: object) -> Entry:

@@ -25,6 +25,16 @@ class ObjectList:
     resource_version: str
 
 
+@dataclass(frozen=True, slots=True)
+class Page:
+    """A part of a LIST. items: each carries apiVersion and kind. token: what the next page begins
+    with, empty after the last. left: how many are still to come, where the server says so."""
+
+    items: list[Object]
+    token: str
+    left: int = 0
+
+
 def selecting(labels: str, fields: str) -> dict[str, str]:
     """The part of a query that narrows a LIST or a watch."""
     found = {"labelSelector": labels, "fieldSelector": fields}
@@ -56,6 +66,36 @@ def pages(
         token = dig(page, "metadata", "continue", default="")
         if not token:
             return items, str(dig(page, "metadata", "resourceVersion", default=""))
+
+
+def stream(
+    fetch: Callable[[Mapping[str, str]], Any],
+    query: Mapping[str, str],
+    *,
+    size: int = PAGE,
+    token: str = "",
+) -> Iterator[Page]:
+    """Pages of `fetch(query)` one by one, so that no more than one need be held.
+
+    token: what an earlier page gave, to go on after it. A snapshot that was compacted away
+    meanwhile does not end it: the server offers a token for the rest as it is now, and where it
+    offers none the list begins again, so that an object may come twice. What is there throughout
+    comes at least once.
+    """
+    while True:
+        paging = {"limit": str(size), **({"continue": token} if token else {})}
+        try:
+            found = fetch({**query, **paging})
+        except ApiError as error:
+            if error.failure.kind != "gone" or not token:
+                raise
+            token = error.failure.resume if error.failure.resume != token else ""
+            continue
+        token = dig(found, "metadata", "continue", default="")
+        left = dig(found, "metadata", "remainingItemCount", default=0)
+        yield Page(found.get("items") or [], token, int(left))
+        if not token:
+            return
 
 
 def events(send: Callable[[], Any], cancel: Cancel, about: str) -> Iterator[tuple[str, Object]]:

@@ -105,6 +105,15 @@ SCHEMA: dict[str, tuple[str, dict[str, str]]] = {
         "the release of a hop is installed, and everything is as well as before",
         {"from": "string: release", "to": "string: release", "seconds": "number"},
     ),
+    "migrating": (
+        "objects of a CRD are being rewritten: a page of them is done",
+        {
+            "definition": "string: name of the CRD",
+            "version": "string: at which they are stored now",
+            "done": "number of objects, those of an earlier run included",
+            "left": "number: still to come, as far as the API server says",
+        },
+    ),
     "stored": (
         "the objects of a CRD were rewritten, so that it may lose versions",
         {

@@ -15,7 +15,7 @@ from typing import Any
 from installer.catalog.model import Catalog
 from installer.cluster import ledger as ledgers
 from installer.cluster.client import Cluster
-from installer.cluster.ledger import Ledger, Upgrade
+from installer.cluster.ledger import Cursor, Ledger, Upgrade
 from installer.cluster.lock import Lock
 from installer.core.cancel import Cancel
 from installer.core.events import Emit, Event
@@ -71,6 +71,15 @@ class HopContext:
         ledgers.write_stack(self.cluster, ledger)
         self.ledger = ledger
 
+    def read(self) -> Cursor | None:
+        """How far the step under way came (a `Bookmark`)."""
+        return self.upgrade.cursor
+
+    def keep(self, cursor: Cursor | None) -> None:
+        """Keep it in the ledger."""
+        if cursor != self.upgrade.cursor:
+            self.note(cursor=cursor)
+
     def choice(self, versions: Versions) -> Choice:
         """The target release with its components at these versions, and those that only the
         release before has."""
@@ -105,7 +114,7 @@ def run_steps(context: HopContext, steps: Sequence[Step]) -> None:
         began = time.monotonic()
         context.emit(Event("step_started", {**ends, "step": step.name, "about": step.about}))
         step.run(context)
-        context.note(done=(*context.upgrade.done, step.name))
+        context.note(done=(*context.upgrade.done, step.name), cursor=None)
         seconds = round(time.monotonic() - began, 3)
         context.emit(Event("step_finished", {**ends, "step": step.name, "seconds": seconds}))
 

@@ -121,7 +121,7 @@ def _apply(context: HopContext, versions: Versions) -> None:
     last = versions is stops[-1]
     if any(part.changes for part in prepared.planned):
         crds = [i.body for p in prepared.planned for i in p.wanted if i.ref.kind == _CRD]
-        migrate(context.cluster, crds, context.emit, context.cancel)
+        migrate(context.cluster, crds, context.emit, context.cancel, context)
         engine = Engine(context.cluster, prepared, context.lock, context.emit, context.cancel)
         engine.run()
     if not last:

@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
+import signal
+import subprocess
+import sys
+import threading
+from pathlib import Path
 from typing import Any
 
 import pytest
+from fault_proxy import FaultProxy
 
 from installer.cluster.client import Cluster
 from installer.cluster.definitions import wait_established
 from installer.cluster.deletion import wait_gone
 from installer.cluster.errors import ApiError
+from installer.cluster.ledger import Cursor
 from installer.core.cancel import Cancel
-from installer.core.errors import ChecksFailed
+from installer.core.errors import ChecksFailed, InstallerError
 from installer.core.events import Event, silent
 from installer.core.objects import Object, Ref
+from installer.operations import stored_versions
 from installer.operations.stored_versions import check_stored, migrate
 from installer.plan.stored import versions_of
 from installer.sandbox.lifecycle import SandboxInfo
@@ -55,7 +63,7 @@ def cluster(sandbox: SandboxInfo) -> Any:
     found = Cluster.connect(kubeconfig=str(sandbox.kubeconfig))
     found.apply(definition("v1", storage="v1"))
     wait_established(found, [CRD], deadline=30, cancel=Cancel())
-    found.refresh_discovery()
+    await_served(found, "v1")
     for index in range(COUNT):
         found.create(
             {
@@ -66,10 +74,17 @@ def cluster(sandbox: SandboxInfo) -> Any:
             }
         )
     found.apply(definition("v1", "v2", storage="v2"))
-    found.refresh_discovery()
+    await_served(found, "v2")
     yield found
     found.delete(CRD)
     wait_gone(found, [CRD], deadline=30, cancel=Cancel())
+
+
+def await_served(cluster: Cluster, version: str) -> None:
+    """Discovery follows a CRD that is established a moment later."""
+    cancel = Cancel(30)
+    while cluster.refresh_discovery().find(f"{GROUP}/{version}", "Note") is None:
+        cancel.sleep(0.1, f"for Notes to be served at {version}")
 
 
 def stored(cluster: Cluster) -> list[str]:
@@ -88,12 +103,15 @@ def test_objects_are_rewritten_before_the_version_they_were_stored_at_goes(
     events: list[Event] = []
     migrate(cluster, [after], events.append, Cancel())
     assert stored(cluster) == ["v2"]
-    assert [event.fields["objects"] for event in events] == [COUNT]
+    assert [(e.name, e.fields.get("objects")) for e in events] == [
+        ("migrating", None),
+        ("stored", COUNT),
+    ]
     cluster.apply(after)
     notes = cluster.list(f"{GROUP}/v2", "Note", "default").items
     assert sorted(int(note["text"]) for note in notes) == list(range(COUNT))
     migrate(cluster, [after], events.append, Cancel())
-    assert len(events) == 1, "there is nothing to migrate any more"
+    assert len(events) == 2, "there is nothing to migrate any more"
 
 
 def test_where_both_crds_have_no_version_in_common_nothing_is_written(cluster: Cluster) -> None:
@@ -103,3 +121,166 @@ def test_where_both_crds_have_no_version_in_common_nothing_is_written(cluster: C
     with pytest.raises(ChecksFailed):
         migrate(cluster, [after], silent, Cancel())
     assert stored(cluster) == ["v1", "v2"]
+
+
+class Kept:
+    """A bookmark in memory; `every` cursor that was kept."""
+
+    def __init__(self) -> None:
+        self.every: list[Cursor | None] = [None]
+
+    def read(self) -> Cursor | None:
+        return self.every[-1]
+
+    def keep(self, cursor: Cursor | None) -> None:
+        self.every.append(cursor)
+
+
+def texts(cluster: Cluster) -> list[int]:
+    """What the notes say; a LIST fails when one is stored at a version that is gone."""
+    return sorted(int(n["text"]) for n in cluster.list(f"{GROUP}/v2", "Note", "default").items)
+
+
+def through(proxy: FaultProxy) -> Cluster:
+    return Cluster.connect(kubeconfig=str(proxy.kubeconfig), retry_for=2.0)
+
+
+def test_a_note_that_somebody_writes_meanwhile_keeps_what_they_wrote(
+    cluster: Cluster, sandbox: SandboxInfo, tmp_path: Path
+) -> None:
+    theirs = Ref(f"{GROUP}/v2", "Note", "default", "note-7")
+    with FaultProxy(sandbox.kubeconfig, tmp_path) as proxy:
+        slow = proxy.on("PUT", r"/note-7", hang=True)
+
+        worker = threading.Thread(
+            target=lambda: migrate(
+                through(proxy), [definition("v2", storage="v2")], silent, Cancel()
+            )
+        )
+        worker.start()
+        assert slow.met.wait(30)
+        cluster.patch(theirs, {"text": "700"})
+        slow.release()
+        worker.join(60)
+    assert stored(cluster) == ["v2"]
+    cluster.apply(definition("v2", storage="v2"))
+    assert texts(cluster) == [*(n for n in range(COUNT) if n != 7), 700]
+
+
+def test_objects_whose_conversion_fails_are_all_named_and_nothing_is_struck_off(
+    cluster: Cluster, sandbox: SandboxInfo, tmp_path: Path
+) -> None:
+    message = "conversion webhook for stored.example.com/v1, Kind=Note failed: no such field"
+    status = {"kind": "Status", "code": 500, "message": message}
+    after = definition("v2", storage="v2")
+    with FaultProxy(sandbox.kubeconfig, tmp_path) as proxy:
+        proxy.on("PUT", r"/note-(7|11)\?", times=None, status=500, body=status)
+        with pytest.raises(InstallerError) as caught:
+            migrate(through(proxy), [after], silent, Cancel())
+    assert caught.value.kind == "not-migrated"
+    assert "default/note-7: " in caught.value.message
+    assert "default/note-11: " in caught.value.message
+    assert stored(cluster) == ["v1", "v2"]
+    migrate(cluster, [after], silent, Cancel())
+    cluster.apply(after)
+    assert texts(cluster) == list(range(COUNT))
+
+
+def test_a_crd_that_stores_another_version_by_now_is_not_struck_off_its_list(
+    cluster: Cluster,
+) -> None:
+    def emit(event: Event) -> None:
+        if event.name == "migrating":  # when the objects are written, before the list is cut down
+            cluster.apply(definition("v1", "v2", "v3", storage="v3"))
+
+    with pytest.raises(InstallerError, match="somebody else"):
+        migrate(cluster, [definition("v2", storage="v2")], emit, Cancel())
+    assert stored(cluster) == ["v1", "v2", "v3"]
+
+
+def test_another_change_of_the_crd_does_not_stop_it(cluster: Cluster) -> None:
+    def emit(event: Event) -> None:
+        if event.name == "migrating":
+            cluster.patch(CRD, {"metadata": {"labels": {"seen": "yes"}}})
+
+    migrate(cluster, [definition("v2", storage="v2")], emit, Cancel())
+    assert stored(cluster) == ["v2"]
+
+
+def test_a_snapshot_that_was_compacted_away_is_gone_on_from_where_it_was(
+    cluster: Cluster,
+    sandbox: SandboxInfo,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(stored_versions, "_PAGE", 10)
+    pages = list(cluster.pages(f"{GROUP}/v2", "Note", size=10))
+    assert [len(page.items) for page in pages] == [10, 10, 5]
+    gone = {
+        "kind": "Status",
+        "code": 410,
+        "reason": "Expired",
+        "message": "too old",
+        "metadata": {"continue": pages[0].token},
+    }
+    with FaultProxy(sandbox.kubeconfig, tmp_path) as proxy:
+        rule = proxy.on("GET", "/notes.*continue=", status=410, body=gone)
+        client = through(proxy)
+        kept = Kept()
+        kept.keep(Cursor(f"{NAME} v2", "an-expired-token", 10))
+        migrate(client, [definition("v2", storage="v2")], silent, Cancel(), kept)
+        assert rule.hits == 1
+        assert proxy.count("PUT", "/note-") == COUNT - 10
+    assert stored(cluster) == ["v2"]
+
+
+def test_a_migration_that_is_killed_goes_on_where_it_was(
+    cluster: Cluster, sandbox: SandboxInfo, tmp_path: Path
+) -> None:
+    script = tmp_path / "migrate.py"
+    script.write_text(KILLED)
+    with FaultProxy(sandbox.kubeconfig, tmp_path) as proxy:
+        words = [sys.executable, str(script), str(proxy.kubeconfig), str(tmp_path / "cursor")]
+        with subprocess.Popen(words, stdout=subprocess.PIPE, text=True) as first:
+            assert first.stdout is not None
+            assert first.stdout.readline() == "migrating 10\n"
+            first.send_signal(signal.SIGKILL)
+        assert stored(cluster) == ["v1", "v2"]
+        before = proxy.count("PUT", "/note-")
+        second = subprocess.run(words, capture_output=True, text=True, timeout=60, check=True)
+        assert proxy.count("PUT", "/note-") - before == COUNT - 10
+    assert second.stdout.splitlines()[-1] == "stored 25"
+    cluster.apply(definition("v2", storage="v2"))
+    assert texts(cluster) == list(range(COUNT))
+
+
+KILLED = """
+import json, sys, time
+from dataclasses import asdict
+from pathlib import Path
+from installer.cluster.client import Cluster
+from installer.cluster.ledger import Cursor
+from installer.core.cancel import Cancel
+from installer.operations import stored_versions
+
+stored_versions._PAGE = 10
+place = Path(sys.argv[2])
+resumed = place.exists()
+
+class OnDisk:
+    def read(self):
+        return Cursor(**json.loads(place.read_text())) if place.exists() else None
+    def keep(self, cursor):
+        place.write_text(json.dumps(asdict(cursor))) if cursor else place.unlink(missing_ok=True)
+
+def emit(event):
+    if event.name in ("migrating", "stored"):
+        print(event.name, event.fields.get("done", event.fields.get("objects")), flush=True)
+        if not resumed:
+            time.sleep(60)
+
+crd = {"metadata": {"name": "notes.stored.example.com"},
+       "spec": {"versions": [{"name": "v2", "storage": True}]}}
+cluster = Cluster.connect(kubeconfig=sys.argv[1])
+stored_versions.migrate(cluster, [crd], emit, Cancel(), OnDisk())
+"""
