@@ -14,6 +14,7 @@ from installer import __version__
 from installer.cli.parser import PROGRAM, Parser, duration, positive
 from installer.cli.serving_flags import name_argument, request_flags
 from installer.cli.upgrade_flags import (
+    backup_flags,
     care_flags,
     read_upgrade_words,
     rehearse_flags,
@@ -62,6 +63,8 @@ def build(program: str = PROGRAM) -> Parser:
     _upgrade(commands)
     _rollback(commands)
     _rehearse(commands)
+    _backup(commands)
+    _restore(commands)
     _status(commands)
     _verify(commands)
     _trace(commands)
@@ -219,6 +222,7 @@ def _rollback(commands: Any) -> None:
     run = "installer.cli.upgrade_command:rollback"
     parser = _command(commands, "rollback", run, text, "text|json")
     care_flags(parser)
+    backup_flags(parser)
     _moving_flags(parser)
 
 
@@ -244,6 +248,32 @@ def _rehearse(commands: Any) -> None:
     _timeout_flag(parser, 7200.0, "2h")
     _cluster_flags(parser)
     _source_flags(parser)
+
+
+def _backup(commands: Any) -> None:
+    text = "Write what users have made and edited into one file."
+    run = "installer.cli.backup_command:backup"
+    parser = _command(commands, "backup", run, text, "text|json")
+    parser.set_defaults(events=True)
+    text = "file to write (default: a new one in the state folder, whose name is told)"
+    parser.add_argument("file", metavar="FILE", nargs="?", help=text)
+    _timeout_flag(parser, 7200.0, "2h")
+    _cluster_flags(parser)
+    text = "use this catalog instead of the packaged one"
+    parser.add_argument("--catalog", metavar="DIR", help=text)
+
+
+def _restore(commands: Any) -> None:
+    text = "Bring back from a backup what is not there."
+    run = "installer.cli.backup_command:restore"
+    parser = _command(commands, "restore", run, text, "text|json")
+    parser.set_defaults(events=True)
+    parser.add_argument("file", metavar="FILE", help="file of a backup")
+    text = "objects that are there and differ: refuse (default), keep or overwrite"
+    choices = ("refuse", "keep", "overwrite")
+    parser.add_argument("--existing", metavar="WHAT", choices=choices, default="refuse", help=text)
+    _run_flags(parser, 7200.0, "2h")
+    _cluster_flags(parser)
 
 
 def _status(commands: Any) -> None:

@@ -189,6 +189,10 @@ class Text:
         ok = self.terminal.paint(self.terminal.icon("ok"), "green")
         return [f"{ok} {fields['to']} is installed, in {duration(float(fields['seconds']))}"]
 
+    def _say_backup(self, fields: Mapping[str, Any]) -> list[str]:
+        held = f"{plural(int(fields['objects']), 'object')}, {size(int(fields['bytes']))}"
+        return [f"backup: {held}, sha256 {fields['sha256'][:16]}…: {fields['file']}"]
+
     def _say_migrating(self, fields: Mapping[str, Any]) -> list[str]:
         left = f", {fields['left']} left" if fields["left"] else ""
         count = plural(int(fields["done"]), "object")

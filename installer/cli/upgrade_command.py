@@ -54,8 +54,18 @@ def _options(args: Namespace) -> UpgradeOptions:
         to_hop=getattr(args, "to_hop", 0),
         pause=getattr(args, "pause_between_hops", False),
         discard_edits=args.discard_edits,
+        backups=_backups(args),
         serving_seconds=args.serving_timeout,
     )
+
+
+def _backups(args: Namespace) -> Path | None:
+    """Where backups go; nowhere for a rehearsal, whose cluster goes with it."""
+    from installer.cli.backup_command import backup_folder
+
+    if args.command == "rehearse" or args.no_backup:
+        return None
+    return Path(args.backup_dir) if args.backup_dir else backup_folder()
 
 
 def _upgrade(session: Session) -> Mapping[str, Any]:

@@ -19,6 +19,15 @@ def upgrade_flags(parser: Parser) -> None:
     text = "end after each hop; the same command goes on with the next"
     group.add_argument("--pause-between-hops", action="store_true", help=text)
     care_flags(parser)
+    backup_flags(parser)
+
+
+def backup_flags(parser: Parser) -> None:
+    """Where the backup goes that comes before each hop."""
+    group = parser.add_argument_group("backup")
+    text = "folder for the backup that is made before each hop (default: the state folder)"
+    group.add_argument("--backup-dir", metavar="DIR", help=text)
+    group.add_argument("--no-backup", action="store_true", help="make none")
 
 
 def care_flags(parser: Parser) -> None:

@@ -105,6 +105,17 @@ SCHEMA: dict[str, tuple[str, dict[str, str]]] = {
         "the release of a hop is installed, and everything is as well as before",
         {"from": "string: release", "to": "string: release", "seconds": "number"},
     ),
+    "backup": (
+        "a backup is written, whole and on the disk",
+        {
+            "file": "string",
+            "objects": "number",
+            "kinds": "object: number of objects by Kind.group",
+            "bytes": "number: of the file",
+            "sha256": "string: of its content",
+            "seconds": "number",
+        },
+    ),
     "migrating": (
         "objects of a CRD are being rewritten: a page of them is done",
         {

@@ -10,6 +10,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 from installer.catalog.model import Catalog
@@ -29,7 +30,8 @@ class UpgradeOptions:
     """What the user asked for. install: sources, settings and the like; its release is the target.
 
     skip: preflight checks not to run. to_hop: how many hops to go at most, 0 for all. pause: end
-    after each hop. discard_edits: take back what users have edited. serving_seconds: how long
+    after each hop. discard_edits: take back what users have edited. backups: folder that each hop
+    writes its backup to, None for no backups. serving_seconds: how long
     InferenceServices may take to be Ready again after components were replaced.
     """
 
@@ -38,6 +40,7 @@ class UpgradeOptions:
     to_hop: int = 0
     pause: bool = False
     discard_edits: bool = False
+    backups: Path | None = None
     serving_seconds: float = 300.0
 
 

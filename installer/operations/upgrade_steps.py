@@ -13,6 +13,7 @@ from installer.cluster.errors import ApiError
 from installer.core.errors import ChecksFailed, InstallerError
 from installer.core.events import silent
 from installer.core.objects import Object, Ref, ref_of
+from installer.operations.backup import backup, file_name
 from installer.operations.engine import Engine
 from installer.operations.health import await_health
 from installer.operations.preflight import check_first
@@ -45,6 +46,7 @@ def steps_of(hop: Hop) -> list[Step]:
     """Every step of a hop.
 
     preflight, serving   nothing is written but the ledger
+    backup               a file that `restore` takes; without room for it the hop does not begin
     stop-N               the components that change are applied, each after those it needs, so that
                          what a new controller points to is there before the controller is
     prune                what the release no longer has, webhooks before their Services
@@ -57,6 +59,7 @@ def steps_of(hop: Hop) -> list[Step]:
     ]
     return [
         Step("preflight", "is everything there that the hop needs", _preflight),
+        Step("backup", "what users have made and edited, into a file", _backup),
         Step(SERVING, "how the InferenceServices are now", _serving),
         *stops,
         Step("prune", f"remove what {hop.target} no longer has", _prune),
@@ -102,6 +105,14 @@ def _origin(hop: Hop) -> Versions:
 
 def _current(context: HopContext, name: str) -> str:
     return next((c.current for c in context.hop.changes if c.name == name), "")
+
+
+def _backup(context: HopContext) -> None:
+    folder = context.options.backups
+    if folder is None:
+        return
+    target = folder / file_name(f"{context.hop.origin}-to-{context.hop.target}")
+    backup(context.cluster, context.catalog, target, context.emit, context.cancel)
 
 
 def _serving(context: HopContext) -> None:

@@ -32,7 +32,7 @@ def user_objects(cluster: Cluster, ledger: Ledger) -> UserObjects:
     """Look through every kind whose CRD is in the ledger."""
     owners = ledger.owners()
     names = {e.ref.name for e in owners.values() if e.ref.kind == "CustomResourceDefinition"}
-    served = _served_kinds(cluster, names)
+    served = stored_kinds(cluster, names)
     with ThreadPoolExecutor(_PARALLEL) as pool:
         pages = list(pool.map(lambda key: cluster.list(*key).items, served))
     found = [
@@ -49,7 +49,7 @@ def user_objects(cluster: Cluster, ledger: Ledger) -> UserObjects:
     )
 
 
-def _served_kinds(cluster: Cluster, names: set[str]) -> list[tuple[str, str]]:
+def stored_kinds(cluster: Cluster, names: set[str]) -> list[tuple[str, str]]:
     """(apiVersion at the storage version, kind) of each of these CRDs that exists and is served."""
     if not names or cluster.discovery().find("apiextensions.k8s.io/v1", _CRD) is None:
         return []

@@ -51,7 +51,7 @@ class Installer:
     def start(self, *words: str) -> subprocess.Popen[str]:
         """Start a command with `-o json`; its cluster flags are added."""
         flags = ["--kubeconfig", str(self.kubeconfig), "-o", "json"]
-        if words[0] in ("install", "uninstall", "upgrade", "rollback"):
+        if words[0] in ("install", "uninstall", "upgrade", "rollback", "restore"):
             flags.append("--yes")
         if words[0] in ("install", "upgrade", "rollback", "rehearse"):
             flags += ["--mirror", str(self.mirror)]
