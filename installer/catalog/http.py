@@ -94,7 +94,7 @@ class Http:
         """
         import requests
 
-        self._cancel.check()
+        self._cancel.check(f"about to ask {redacted(url)}")
         try:
             response = self._session().get(
                 url,
@@ -129,7 +129,7 @@ class Http:
         tried = 0
         reached = progress()
         while True:
-            self._cancel.check()
+            self._cancel.check(f"about to ask for {about}")
             try:
                 return attempt()
             except Passing as passing:
@@ -152,7 +152,7 @@ class Http:
             delay = max(delay, min(passing.after, _LONGEST_DELAY))
         fields = {"object": about, "cause": passing.cause, "attempt": tried}
         self._emit(Event("retrying", {**fields, "delay": round(delay, 3)}))
-        self._cancel.sleep(delay)
+        self._cancel.sleep(delay, f"waiting to ask again for {about}, because of: {passing.cause}")
 
     def _session(self) -> requests.Session:
         session: requests.Session | None = getattr(self._local, "session", None)
@@ -190,7 +190,7 @@ class Http:
 
         try:
             for chunk in response.iter_content(_CHUNK):
-                self._cancel.check()
+                self._cancel.check(f"downloading {redacted(response.url)}")
                 yield chunk
         except (requests.RequestException, OSError) as error:
             if isinstance(error, requests.exceptions.ConnectionError) and "timed out" in str(error):

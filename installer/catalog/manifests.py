@@ -30,7 +30,7 @@ def load_objects(
     cache = open_cache(options.cache_dir, emit)
     objects: list[Object] = []
     for source in applied:
-        cancel.check()
+        cancel.check(f"reading the manifests of {component.name} {component.version}")
         if source.kind == "istioctl":
             with named(f"{component.name} {component.version}, {source.name}"):
                 objects += rendered_objects(component, source, options, emit, cancel)

@@ -53,7 +53,7 @@ def _collected(
 ) -> list[T]:
     results: dict[int, T] = {}
     while len(results) < count:
-        cancel.check()
+        cancel.check(f"waiting for {count - len(results)} of {count} downloads")
         try:
             index, result, error = done.get(timeout=_LOOK)
         except queue.Empty:

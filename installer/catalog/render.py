@@ -244,7 +244,7 @@ def _ended(source: Source, process: subprocess.Popen[bytes], cancel: Cancel) -> 
     """The exit code, once there is one within TIMEOUT."""
     deadline = time.monotonic() + TIMEOUT
     while time.monotonic() < deadline:
-        cancel.check()
+        cancel.check(f"waiting until {source.name} is rendered")
         try:
             return process.wait(timeout=0.1)
         except subprocess.TimeoutExpired:

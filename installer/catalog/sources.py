@@ -102,7 +102,7 @@ def fetch(
     )
     found: dict[str, Path] = {}
     for item in wanted:
-        cancel.check()
+        cancel.check(f"looking for {item}")
         begun = time.monotonic()
         with named(str(item)):
             path, origin = _on_this_machine(item.source, local, cache, emit)

@@ -37,7 +37,7 @@ class Interrupts:
         """While a person is asked, a signal raises `Interrupted` out of the read."""
         self._at_prompt = True
         try:
-            self._cancel.check()  # for a signal that came before the line above
+            self._cancel.check("about to ask")  # for a signal that came before the line above
             yield
         finally:
             self._at_prompt = False

@@ -148,7 +148,9 @@ class _Job:
         while self._cluster.discovery().find(ref.api_version, ref.kind) is None:
             if time.monotonic() > until:
                 return
-            self._cluster.cancel.sleep(_NO_MATCH_PAUSE)
+            self._cluster.cancel.sleep(
+                _NO_MATCH_PAUSE, f"waiting until {ref.kind} {ref.api_version} is served"
+            )
             with self._rediscovery:
                 if self._cluster.discovery().find(ref.api_version, ref.kind) is None:
                     self._cluster.discovery().forget([ref.api_version])

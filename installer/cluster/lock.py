@@ -184,7 +184,7 @@ def held_by(cluster: Cluster) -> str:
     if holder is not None and holder.is_alive_here():
         return str(holder)
     for _ in range(_LOOKS):
-        cluster.cancel.sleep(1.0)
+        cluster.cancel.sleep(1.0, f"finding out whether the lock is still held: {_describe(lease)}")
         found = cluster.get(LEASE)
         if found is None:
             return ""
@@ -209,7 +209,7 @@ def held(cluster: Cluster, *, run: str, command: str, emit: Emit, cancel: Cancel
 
 def _acquire(cluster: Cluster, holder: Holder, emit: Emit, cancel: Cancel) -> Object:
     while True:
-        cancel.check()
+        cancel.check("waiting for the lock")
         found = cluster.get(LEASE)  # first: whoever is refused has not even tried to write
         if found is None:
             try:
@@ -262,7 +262,7 @@ def _await_death(cluster: Cluster, lease: Object, emit: Emit, cancel: Cancel) ->
     )
     version = lease["metadata"]["resourceVersion"]
     for _ in range(DURATION):
-        cancel.sleep(1.0)
+        cancel.sleep(1.0, f"waiting for the lock, held by {_describe(lease)}")
         found = cluster.get(LEASE)
         if found is None:
             return

@@ -116,7 +116,7 @@ class _Wait:
             return
         self._watch_what_is_pending(cancel)
         while not self._done():
-            cancel.check()
+            cancel.check(self._doing())
             self._raise_if_failed(cancel)
             now = time.monotonic()
             if now >= end:
@@ -135,7 +135,7 @@ class _Wait:
         ]
         for feed, facts in zip(self._feeds, self._in_parallel(self._feeds), strict=True):
             self._apply(Reset(feed.topic, facts))
-        cancel.check()
+        cancel.check(self._doing())
 
     def _watch_what_is_pending(self, cancel: Cancel) -> None:
         """Topics whose objects are all ready are not watched; their state is what was listed."""
@@ -158,7 +158,7 @@ class _Wait:
             self._apply(Reset(feed.topic, facts))
             self._feeds.append(feed)
             feed.start()
-        cancel.check()
+        cancel.check(self._doing())
 
     def _in_parallel(self, feeds: Sequence[Feed[Any]]) -> list[dict[Ref, Any]]:
         if len(feeds) == 1:
@@ -227,7 +227,7 @@ class _Wait:
     def _raise_if_failed(self, cancel: Cancel) -> None:
         for ref, seen in self._seen.items():
             if seen.readiness.state == "failed" and not is_refusal(seen.readiness):
-                cancel.check()
+                cancel.check(self._doing())
                 cause = first_cause(self._cluster, ref)
                 text = seen.readiness.message or seen.readiness.reason
                 raise _not_ready(ref, cause or Cause("failed", text))
@@ -258,13 +258,14 @@ class _Wait:
         found = first_cause(self._cluster, ref)
         return found if found and found.kind != "not-ready" else Cause("failed", verdict.message)
 
+    def _doing(self) -> str:
+        return f"waiting for {named(self._pending())}"
+
     def _too_late(self, deadline: float) -> NotReady:
         pending = self._pending()
         first = pending[0]
         cause = first_cause(self._cluster, first.ref)
-        named = [f"{p.ref} ({p.readiness.message or p.readiness.reason})" for p in pending[:_NAMED]]
-        more = f" and {len(pending) - _NAMED} more" if len(pending) > _NAMED else ""
-        text = f"not ready after {deadline:.0f} s: {'; '.join(named)}{more}"
+        text = f"not ready after {deadline:.0f} s: {named(pending)}"
         if cause is not None and cause.message not in text:
             text += f". Of {first.ref}: {cause.message}"
         return NotReady(
@@ -273,6 +274,13 @@ class _Wait:
             object=str(first.ref),
             remedy=(cause.remedy if cause else "") or "give it more time with --timeout",
         )
+
+
+def named(pending: Sequence[Pending]) -> str:
+    """The first of what is pending with its reasons, and how many more there are."""
+    told = [f"{p.ref} ({p.readiness.message or p.readiness.reason})" for p in pending[:_NAMED]]
+    more = f" and {len(pending) - _NAMED} more" if len(pending) > _NAMED else ""
+    return "; ".join(told) + more
 
 
 class Report:

@@ -104,7 +104,7 @@ def events(send: Callable[[], Any], cancel: Cancel, about: str) -> Iterator[tupl
     send: opens the request and returns the unread response. Raises ApiError, and the reason of
     `cancel`; closing the iterator closes the connection.
     """
-    cancel.check()
+    cancel.check(f"watching: {about}")
     response = None
     try:
         response = _opened(send, about)
@@ -114,17 +114,17 @@ def events(send: Callable[[], Any], cancel: Cancel, about: str) -> Iterator[tupl
                 raise ApiError(_of_status(event["object"]), about)
             yield event["type"], event["object"]
     except ApiError:
-        cancel.check()
+        cancel.check(f"watching: {about}")
         raise
     except GeneratorExit:
         raise
     except Exception as error:  # urllib3, ssl, socket, or a line cut short
-        cancel.check()
+        cancel.check(f"watching: {about}")
         raise ApiError(_lost(error), about) from error
     finally:
         if response is not None:
             response.close()
-    cancel.check()
+    cancel.check(f"watching: {about}")
 
 
 def _opened(send: Callable[[], Any], about: str) -> Any:

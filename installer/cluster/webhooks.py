@@ -32,7 +32,7 @@ from installer.cluster.prover import Prover, Senders
 from installer.cluster.registrations import Backend
 from installer.cluster.targets import essentials, same_server, targets
 from installer.cluster.verdicts import READY, Readiness, progressing
-from installer.cluster.wait import Pending, Progress, Report, belongs, ignore, topics_of
+from installer.cluster.wait import Pending, Progress, Report, belongs, ignore, named, topics_of
 from installer.core.cancel import Cancel
 from installer.core.errors import NotReady
 from installer.core.events import Emit, Event, silent
@@ -128,9 +128,9 @@ class _Answering:
             self._follow(topic, essentials)
         report = Report(self.progress, 0)
         while True:
-            cancel.check()
             self._advance()
             pending = self._pending()
+            cancel.check(f"waiting for {named(pending)}")
             if not pending:
                 break
             now = time.monotonic()

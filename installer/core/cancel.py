@@ -49,23 +49,22 @@ class Cancel:
         """True once `stop` was called: by a signal or a failure, not by the clock."""
         return self._event.is_set()
 
-    def check(self, doing: str = "") -> None:
-        """Raise the reason, `Interrupted` or NotReady (see `too_late`) once stopped."""
+    def check(self, doing: str) -> None:
+        """Raise the reason, `Interrupted` or NotReady once stopped; doing: as `too_late` says it."""
         if self._event.is_set():
             raise self._reason or Interrupted()
         if self._late():
             raise self.too_late(doing)
 
-    def sleep(self, seconds: float, doing: str = "") -> None:
+    def sleep(self, seconds: float, doing: str) -> None:
         """Sleep, but raise at once when stopped; doing: as `check` says it."""
         self._event.wait(min(seconds, self.left() + _GRACE))
         self.check(doing)
 
-    def too_late(self, doing: str = "") -> NotReady:
+    def too_late(self, doing: str) -> NotReady:
         """The error of a run whose time is up. doing: what it was busy with, a clause."""
-        said = f": {doing}" if doing else ""
         return NotReady(
-            f"the limit of {self.limit:.0f} s for the whole run has passed{said}",
+            f"the limit of {self.limit:.0f} s for the whole run has passed: {doing}",
             kind="deadline",
             remedy="run the same command again to continue, with a longer --timeout",
         )

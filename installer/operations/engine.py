@@ -158,7 +158,7 @@ class Engine:
 
     def _stage(self, part: PlannedComponent, stage: str, items: Sequence[Wanted]) -> None:
         name = part.component.name
-        self._cancel.check()
+        self._cancel.check(f"{name} was about to begin stage {stage}")
         if not self._cancel.left():
             raise self._cancel.too_late(f"{name} was about to begin stage {stage}")
         self._lock.confirm()

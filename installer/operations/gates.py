@@ -106,7 +106,7 @@ def _await_served(cluster: Cluster, gate: Gate, cancel: Cancel) -> None:
                 object=f"{kind} {api_version}",
                 remedy="look at the API server's log, then run the same command again",
             )
-        cancel.sleep(delay)
+        cancel.sleep(delay, f"waiting until {missing[0][1]} {missing[0][0]} is served")
         delay = min(1.0, delay * 2)
 
 

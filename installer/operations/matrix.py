@@ -143,7 +143,7 @@ class _Run:
 
     def row(self, release: Release) -> Row:
         """Judge one release."""
-        self.cancel.check()
+        self.cancel.check(f"judging {release.name}")
         options = replace(self.options, release=release.name)
         choice = Choice(options, self.catalog, release, components_of(self.catalog, release))
         blind = dict(self.blind)

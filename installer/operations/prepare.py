@@ -192,7 +192,7 @@ def planned_of(
 
     with ThreadPoolExecutor(_PARALLEL) as pool:
         manifests = list(pool.map(read, ours))
-    cancel.check()
+    cancel.check("comparing manifests with the cluster")
     return plan_components(cluster, ours, manifests, settings, ledger, blind), external
 
 

@@ -85,7 +85,7 @@ def preview_all(
     own.request_timeout = cluster.request_timeout  # a CRD of megabytes takes its time
 
     def one(item: Wanted) -> Preview:
-        cancel.check()
+        cancel.check(f"asking what {item.ref} would become")
         known = live.get(item.ref.identity)
         if known is not None and item.ref.kind in METADATA_KINDS:
             known = own.get(item.ref)

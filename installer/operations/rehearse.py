@@ -103,10 +103,10 @@ def _fill(live: Cluster, copy: Cluster, cancel: Cancel, emit: Emit) -> Copied:
     namespaces = sorted({ref.namespace for ref in refs if ref.namespace})
     secrets = 0
     for name in namespaces:
-        cancel.check()
+        cancel.check(f"copying Namespace {name}")
         secrets += _copy_namespace(live, copy, name)
     for obj in objects:
-        cancel.check()
+        cancel.check(f"copying {ref_of(obj)}")
         copy.apply(replica(obj), manager=_MANAGER, force=True)
     _await_ready(copy, objects, cancel, emit)
     return Copied(len(namespaces), len(objects), edits, secrets)

@@ -1,8 +1,8 @@
 """`uninstall`: remove what the ledger owns, in the order in which nothing hangs.
 
-Custom resources go first, while the controllers that hold their finalizers still run; then the
-webhook configurations, whose absence must not block anything; then controllers, then CRDs, then
-the namespaces that we created and that hold nothing of others.
+Custom resources go first, and what controllers made of them, while the controllers that hold their
+finalizers still run; then the webhook configurations, whose absence must not block anything; then
+controllers, then CRDs, then the namespaces that we created and that hold nothing of others.
 """
 
 from __future__ import annotations
@@ -100,7 +100,7 @@ def prepare_uninstall(
     owned = [entry.ref for entry in ledger.owners().values()]
     live = read_live(cluster, owned)
     existing = [ref for ref in owned if ref.identity in live]
-    cancel.check()
+    cancel.check("looking for custom resources")
     users = user_objects(cluster, ledger)
     _refuse_losses(users, options)
     home = cluster.get(ledgers.HOME)
@@ -258,6 +258,7 @@ class _Removal:
         rest = [ref for ref in owned if ref not in grouped]
         self._group("inferenceservices", users.inference)
         self._group("custom-resources", [*users.others, *custom])
+        self._dependants()
         self._group("webhooks", webhooks)
         self._group("controllers", controllers, propagation="Foreground")
         self._group("setup", rest)
@@ -274,10 +275,23 @@ class _Removal:
             self._cluster.delete(ledgers.HOME)
             self._wait("namespaces", [ledgers.HOME])
 
+    def _dependants(self) -> None:
+        """Wait until the garbage collector and the controllers are through with what had owners.
+
+        Knative's Routes and Ingresses carry finalizers of controllers that are to go next; nobody
+        would remove them then, and their CRDs would never go.
+        """
+        for _ in range(_LOOKS):  # a controller may have made some meanwhile
+            left = user_objects(self._cluster, self._prepared.ledger).dependants
+            if not left:
+                return
+            self._cancel.check("waiting until what custom resources owned is gone")
+            self._wait("custom-resources", left)
+
     def _group(self, stage: str, refs: Sequence[Ref], propagation: str = "Background") -> None:
         if not refs:
             return
-        self._cancel.check()
+        self._cancel.check(f"about to delete {_counted(refs, 'object')} in stage {stage}")
         if self._lock is not None:
             self._lock.confirm()
         begun = time.monotonic()

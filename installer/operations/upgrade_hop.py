@@ -113,7 +113,7 @@ def run_steps(context: HopContext, steps: Sequence[Step]) -> None:
     for step in steps:
         if step.name in context.upgrade.done:
             continue
-        context.cancel.check()
+        context.cancel.check(f"about to begin step {step.name}")
         began = time.monotonic()
         context.emit(Event("step_started", {**ends, "step": step.name, "about": step.about}))
         step.run(context)

@@ -116,7 +116,7 @@ def plan_upgrade(cluster: Cluster, options: UpgradeOptions, cancel: Cancel) -> U
         path = path_of(catalog, ledger.release, target, identity.version)
         if path is None:
             raise no_way(catalog, ledger.release, target)
-    cancel.check()
+    cancel.check("planning the hops")
     hops = [row_of(catalog, hop) for hop in path.hops] if path else []
     serving = expected_downtime(cluster) if hops else []
     ways = reachable(catalog, ledger.release)

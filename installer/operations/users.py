@@ -1,4 +1,4 @@
-"""What users made of the kinds that uninstall removes: it would be lost with the CRDs."""
+"""What there is of the kinds that uninstall removes: it would be lost with the CRDs."""
 
 from __future__ import annotations
 
@@ -18,13 +18,15 @@ _INFERENCE_KINDS = ("InferenceService", "TrainedModel", "InferenceGraph", "LLMIn
 
 @dataclass(frozen=True, slots=True)
 class UserObjects:
-    """Objects of our CRDs' kinds that neither we nor an owner made.
+    """Objects of our CRDs' kinds that we did not make.
 
+    dependants: made by a controller for an owner, with whom they go.
     kinds: the (group, kind) that our CRDs define.
     """
 
     inference: Sequence[Ref]
     others: Sequence[Ref]
+    dependants: Sequence[Ref]
     kinds: frozenset[tuple[str, str]]
 
 
@@ -35,16 +37,17 @@ def user_objects(cluster: Cluster, ledger: Ledger) -> UserObjects:
     served = stored_kinds(cluster, names)
     with ThreadPoolExecutor(_PARALLEL) as pool:
         pages = list(pool.map(lambda key: cluster.list(*key).items, served))
-    found = [
-        ref_of(item)
-        for page in pages
-        for item in page
-        if not dig(item, "metadata", "ownerReferences") and ref_of(item).identity not in owners
-    ]
+    found: list[Ref] = []
+    dependants: list[Ref] = []
+    for item in (item for page in pages for item in page):
+        if ref_of(item).identity not in owners:
+            owned = dig(item, "metadata", "ownerReferences")
+            (dependants if owned else found).append(ref_of(item))
     kinds = frozenset((Ref(v, kind, "", "").group, kind) for v, kind in served)
     return UserObjects(
         [ref for ref in found if _is_inference(ref)],
         [ref for ref in found if not _is_inference(ref)],
+        dependants,
         kinds,
     )
 

@@ -123,7 +123,7 @@ class _Waiting:
         except ApiError as error:
             if error.failure.kind not in ("gone", "unreachable"):
                 raise
-            self._cancel.sleep(LOOK_SECONDS)
+            self._cancel.sleep(LOOK_SECONDS, f"waiting for news of {self._ref}")
 
     def ready(self) -> None:
         seconds = round(time.monotonic() - self._began, 3)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import replace
 
@@ -38,13 +38,18 @@ def run_checks(
     }
     try:
         while not all(future.done() for future in futures.values()):
-            cancel.check()
+            cancel.check(f"waiting for {_first_of(futures)}")
             if time.monotonic() >= end:
                 break
             wait(futures.values(), timeout=_POLL)
     finally:
         pool.shutdown(wait=False, cancel_futures=True)
     return [_finding(check, futures.get(check.id), asked_by, timeout) for check in checks]
+
+
+def _first_of(futures: Mapping[str, Future[Finding]]) -> str:
+    running = [check for check, future in futures.items() if not future.done()]
+    return f"the check {running[0]}" if running else "the checks to end"
 
 
 def _finding(

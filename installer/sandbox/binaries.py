@@ -132,7 +132,7 @@ class _Search:
 
     def _first(self, name: str, places: tuple[Callable[[str], Path], ...]) -> Path | None:
         for place in places:
-            self.cancel.check()
+            self.cancel.check(f"looking for {name}")
             try:
                 return place(name)
             except Unfit as reason:

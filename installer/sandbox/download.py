@@ -125,7 +125,7 @@ def _fetch(
             answer.raise_for_status()
             total = int(answer.headers.get("Content-Length") or 0)
             for chunk in answer.iter_content(_CHUNK):
-                cancel.check()
+                cancel.check(f"downloading {address}")
                 size += len(chunk)
                 if size > _LARGEST:
                     raise DownloadFailed(f"{address} is larger than {_LARGEST >> 20} MiB")

@@ -151,7 +151,7 @@ def _run(
     last: list[str] = []
     try:
         for line in process.stdout:
-            cancel.check()
+            cancel.check("building the control plane")
             last = [*last[-7:], line.rstrip()]
             each_line(line)
         code = process.wait()

@@ -100,7 +100,7 @@ def _lines(news: int, cancel: Cancel) -> Iterator[bytes]:
     rest = b""
     while True:
         while not select.select([news], [], [], 0.05)[0]:
-            cancel.check()
+            cancel.check("waiting until the sandbox is up")
         chunk = os.read(news, 65536)
         if not chunk:
             return

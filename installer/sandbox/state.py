@@ -171,7 +171,7 @@ class StateDirectory:
                 continue
             try:
                 while not _try_lock(handle):
-                    cancel.sleep(0.05)
+                    cancel.sleep(0.05, f"waiting for another command to let go of {self.path}")
                 # The holder before us may have removed the directory while we waited.
                 if self.path.exists() and os.path.samestat(os.fstat(handle), self.path.stat()):
                     return handle

@@ -66,7 +66,7 @@ def _digest(path: Path, cancel: Cancel) -> str:
     digest = hashlib.sha256()
     with path.open("rb") as stream:
         while chunk := stream.read(_CHUNK):
-            cancel.check()
+            cancel.check(f"reading {path}")
             digest.update(chunk)
     return digest.hexdigest()
 
@@ -77,7 +77,7 @@ def _unpack(packed: Path, target: Path, cancel: Cancel) -> None:
     try:
         with os.fdopen(handle, "wb") as stream, lzma.open(packed) as source:
             while chunk := source.read(_CHUNK):
-                cancel.check()
+                cancel.check(f"unpacking {packed}")
                 stream.write(chunk)
         Path(name).chmod(0o755)
         _replace(_size_of(target), str(Path(name).stat().st_size).encode())

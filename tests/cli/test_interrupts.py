@@ -19,7 +19,7 @@ from installer.cli.session import Session
 
 def orderly(session):
     print("at work", file=sys.stderr, flush=True)
-    session.cancel.sleep(60)
+    session.cancel.sleep(60, "sleeping")
     return {}
 
 def stubborn(session):

@@ -19,7 +19,7 @@ def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_without_a_limit_nothing_ends_by_itself() -> None:
     token = Cancel()
-    token.check()
+    token.check("working")
     assert token.left() == float("inf")
     assert not token.stopped
 
@@ -36,21 +36,21 @@ def test_past_its_limit_a_run_is_stopped_and_says_what_it_was_busy_with() -> Non
 @pytest.mark.usefixtures("at_once")
 def test_a_sleep_ends_with_the_limit() -> None:
     with pytest.raises(NotReady):
-        Cancel(0.01).sleep(3600)
+        Cancel(0.01).sleep(3600, "sleeping")
 
 
 @pytest.mark.usefixtures("at_once")
 def test_a_prompt_moves_the_limit() -> None:
     token = Cancel(0.0)
     token.prolong(60)
-    token.check()
+    token.check("working")
     assert 0 < token.left() <= 60
 
 
 def test_waits_have_a_moment_beyond_the_limit_to_say_what_they_waited_for() -> None:
     token = Cancel(0.0)
     assert token.left() == 0
-    token.check()
+    token.check("working")
     assert not token.stopped
 
 
@@ -59,7 +59,7 @@ def test_the_first_reason_is_what_waiting_threads_raise() -> None:
     token.stop(InstallerError("first"))
     token.stop(InstallerError("second"))
     with pytest.raises(InstallerError, match="first"):
-        token.sleep(3600)
+        token.sleep(3600, "sleeping")
 
 
 def test_a_sleeping_thread_wakes_when_it_is_stopped() -> None:
@@ -67,7 +67,7 @@ def test_a_sleeping_thread_wakes_when_it_is_stopped() -> None:
 
     def sleep() -> None:
         try:
-            token.sleep(3600)
+            token.sleep(3600, "sleeping")
         except Interrupted as error:
             raised.append(error)
 

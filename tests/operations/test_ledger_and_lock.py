@@ -180,6 +180,6 @@ def test_a_run_whose_lock_was_taken_is_stopped(free: Place) -> None:
         cluster.delete(LEASE)
         cluster.create(lease_of(Holder("ann", "elsewhere", 1, "boot", "1", "g", "install")))
         with pytest.raises(InstallerError, match="lock was lost to ann@elsewhere"):
-            cancel.sleep(60)
+            cancel.sleep(60, "sleeping")
     found = cluster.get(LEASE)
     assert found is not None, "a lock that is not ours is not given back"

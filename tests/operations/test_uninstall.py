@@ -22,7 +22,7 @@ from installer.cluster import ledger as ledgers
 from installer.core.cancel import Cancel
 from installer.core.errors import ChecksFailed
 from installer.core.events import silent
-from installer.core.objects import Ref
+from installer.core.objects import Object, Ref
 from installer.operations.uninstall import (
     UninstallOptions,
     execute_uninstall,
@@ -68,6 +68,45 @@ def test_other_custom_resources_of_users_are_not_lost_silently_either(stack: Sta
     assert refused.code == 3
     assert "Issuer default/mine" in refused.finished["error"]["message"]
     assert cluster.delete(Ref("cert-manager.io/v1alpha2", "Issuer", "default", "mine"))
+
+
+def test_controllers_stay_until_what_an_inferenceservice_made_is_gone(stack: Stack) -> None:
+    """A finalizer that its controller has not removed yet would hold the CRD for ever after."""
+    cluster = stack.cluster()
+    owner = cluster.get(
+        Ref("serving.kubeflow.org/v1beta1", "InferenceService", "default", "flowers")
+    )
+    assert owner is not None
+    slow = Ref("networking.internal.knative.dev/v1alpha1", "Ingress", "default", "slow")
+    cluster.create(owned_by(owner, slow, finalizer="example.com/slow"))
+    running = stack.installer.start("uninstall", "--delete-inferenceservices")
+    follow(running, hangs(str(slow), "example.com/slow"))
+    controller = Ref("apps/v1", "Deployment", "knative-serving", "controller")
+    assert cluster.get(controller) is not None
+    running.send_signal(signal.SIGINT)
+    assert finish(running).code == 130
+    assert cluster.get(controller) is not None
+    cluster.patch(slow, [{"op": "remove", "path": "/metadata/finalizers"}], type="json")
+
+
+def owned_by(owner: Object, ref: Ref, finalizer: str) -> Object:
+    """An object as a controller makes it for another."""
+    reference = {
+        "apiVersion": owner["apiVersion"],
+        "kind": owner["kind"],
+        "name": owner["metadata"]["name"],
+        "uid": owner["metadata"]["uid"],
+    }
+    return {
+        "apiVersion": ref.api_version,
+        "kind": ref.kind,
+        "metadata": {
+            "name": ref.name,
+            "namespace": ref.namespace,
+            "finalizers": [finalizer],
+            "ownerReferences": [reference],
+        },
+    }
 
 
 def test_a_namespace_that_holds_something_of_others_is_kept_and_told(stack: Stack) -> None:
@@ -163,25 +202,7 @@ def test_a_namespace_that_hangs_in_terminating_is_explained(stack: Stack) -> Non
     stuck = Ref("v1", "ConfigMap", "cert-manager", "cert-manager-stuck")
     owner = cluster.get(Ref("v1", "ServiceAccount", "cert-manager", "cert-manager"))
     assert owner is not None
-    cluster.create(
-        {
-            "apiVersion": "v1",
-            "kind": "ConfigMap",
-            "metadata": {
-                "name": stuck.name,
-                "namespace": stuck.namespace,
-                "finalizers": ["example.com/never"],
-                "ownerReferences": [
-                    {
-                        "apiVersion": "v1",
-                        "kind": "ServiceAccount",
-                        "name": "cert-manager",
-                        "uid": owner["metadata"]["uid"],
-                    }
-                ],
-            },
-        }
-    )
+    cluster.create(owned_by(owner, stuck, finalizer="example.com/never"))
     running = stack.installer.start("uninstall")
     follow(running, hangs("Namespace cert-manager", "example.com/never"))
     running.send_signal(signal.SIGINT)

@@ -93,7 +93,7 @@ def test_an_interrupt_ends_all_checks_at_once() -> None:
 
     def interrupt(_: World) -> Iterator[Detail]:
         cancel.stop()
-        cancel.sleep(3600)
+        cancel.sleep(3600, "sleeping")
         yield note("never")
 
     with pytest.raises(Interrupted):

@@ -385,7 +385,7 @@ def test_an_address_that_somebody_got_is_enough(
         with there(cluster, other):
             cancel = Cancel(30.0)
             while not dig(cluster.get(ref_of(other)), "status", "loadBalancer", "ingress"):
-                cancel.sleep(0.05)
+                cancel.sleep(0.05, "looking")
             found = network(look, place)["network-load-balancer"]
     finally:
         script.write(place.script, Script())
@@ -425,7 +425,7 @@ def test_metallb_needs_a_pool_of_addresses(
     with there(cluster, POOLS):
         cancel = Cancel(30.0)
         while not cluster.refresh_discovery().find("metallb.io/v1beta1", "IPAddressPool"):
-            cancel.sleep(0.05)
+            cancel.sleep(0.05, "looking")
         empty = network(look, place)["network-load-balancer"]
         with there(cluster, pool):
             full = network(look, place)["network-load-balancer"]

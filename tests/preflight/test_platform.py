@@ -163,6 +163,6 @@ def eventually_true() -> Callable[[Callable[[], bool]], None]:
     def wait(condition: Callable[[], bool]) -> None:
         cancel = Cancel(30.0)
         while not condition():
-            cancel.sleep(0.05)
+            cancel.sleep(0.05, "looking")
 
     return wait

@@ -73,7 +73,7 @@ def run(context: SimulatorContext, cancel: Cancel) -> None:
     log.info("simulating %d nodes", len(nodes.names))
     try:
         while True:
-            cancel.sleep(3600)
+            cancel.sleep(3600, "simulating")
     except InstallerError:
         log.info("simulators stop")
     finally:

@@ -8,6 +8,7 @@ from typing import Any
 from installer.core.objects import Object, conditions, dig
 from installer.sandbox.simulators.events import Events
 from installer.sandbox.simulators.roles import KFSERVING, KNATIVE_CONTROLLER
+from installer.sandbox.simulators.serving import route_forms
 from installer.sandbox.simulators.serving import service_forms as forms
 from installer.sandbox.simulators.serving import status as words
 from installer.sandbox.simulators.serving.base_forms import (
@@ -95,7 +96,7 @@ class Chain:
         wait = self._world.delay(GOING) - seconds_since(isvc["metadata"]["deletionTimestamp"])
         if wait > 0:
             return wait
-        self._objects.finalize(isvc, dialect.manager)
+        self._objects.finalize(isvc, FINALIZER, dialect.manager)
         return None
 
     def _begin(self, isvc: Object, dialect: Dialect) -> Object:
@@ -198,9 +199,10 @@ class Chain:
     # what is left when its owner is gone
 
     def release(self, obj: Object) -> None:
-        """Take the finalizers of a Route or an Ingress that is being deleted."""
+        """Take Knative's finalizer of a Route or an Ingress that is being deleted."""
         if obj["metadata"].get("deletionTimestamp") and self._knative():
-            self._objects.finalize(obj, KNATIVE_MANAGER)
+            finalizer = forms.FINALIZER if obj["kind"] == "Route" else route_forms.FINALIZER
+            self._objects.finalize(obj, finalizer, KNATIVE_MANAGER)
 
 
 FINALIZED = ((SERVING_V1, "Route"), (NETWORK_V1, "Ingress"))

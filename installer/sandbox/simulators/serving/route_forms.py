@@ -20,6 +20,8 @@ from installer.sandbox.simulators.serving.base_forms import (
     made,
 )
 
+FINALIZER = f"ingresses.{INTERNAL}"
+
 
 def placeholder(a_route: Object, address: str) -> Object:
     """The Service under the Route's name."""
@@ -74,7 +76,7 @@ def ingress(a_route: Object, rev: str, domain: str) -> Object:
         },
         spec={"rules": rules},
     )
-    body["metadata"]["finalizers"] = [f"ingresses.{INTERNAL}"]
+    body["metadata"]["finalizers"] = [FINALIZER]
     return body
 
 

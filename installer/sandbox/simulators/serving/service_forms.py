@@ -22,6 +22,8 @@ from installer.sandbox.simulators.serving.base_forms import (
 )
 from installer.sandbox.simulators.serving.dialect import Dialect, model_container, storage_uri
 
+FINALIZER = f"routes.{KNATIVE}"
+
 
 def knative_service(isvc: Object, dialect: Dialect, predictors: Mapping[str, Any]) -> Object:
     """The predictor's Knative Service."""
@@ -169,5 +171,5 @@ def route(service: Object) -> Object:
         annotations=annotations_of(service),
         spec={"traffic": traffic},
     )
-    body["metadata"]["finalizers"] = [f"routes.{KNATIVE}"]
+    body["metadata"]["finalizers"] = [FINALIZER]
     return body

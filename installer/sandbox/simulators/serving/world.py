@@ -131,10 +131,12 @@ class Objects:
             return obj
         return self.merge(obj, {"status": wanted}, manager, "/status")
 
-    def finalize(self, obj: Object, manager: str) -> None:
-        """Let go of an object that is being deleted."""
-        if obj["metadata"].get("finalizers"):
-            self.merge(obj, {"metadata": {"finalizers": None}}, manager)
+    def finalize(self, obj: Object, finalizer: str, manager: str) -> None:
+        """Let go of an object that is being deleted: take this finalizer, not those of others."""
+        held = obj["metadata"].get("finalizers") or []
+        if finalizer in held:
+            others = [name for name in held if name != finalizer]
+            self.merge(obj, {"metadata": {"finalizers": others or None}}, manager)
 
     def _place(self, obj: Object) -> tuple[Cache, str]:
         key = obj["apiVersion"], obj["kind"]
