@@ -50,7 +50,7 @@ class Cancel:
         return self._event.is_set()
 
     def check(self, doing: str) -> None:
-        """Raise the reason, `Interrupted` or NotReady once stopped; doing: as `too_late` says it."""
+        """Raise the reason, `Interrupted` or NotReady once stopped; doing: see `too_late`."""
         if self._event.is_set():
             raise self._reason or Interrupted()
         if self._late():

@@ -108,7 +108,7 @@ class _Backup:
                 writer.add(Record(form.USER, found))
         accounts: list[Object] = []
         for name in sorted(named.namespaces):
-            self.cancel.check()
+            self.cancel.check(f"reading what is in Namespace {name}")
             found_here = list(self._accounts(name, named))
             for obj in self._secrets(name, named):
                 writer.add(Record(form.USER, obj))
@@ -147,7 +147,7 @@ class _Backup:
         for api_version, kind in self.kinds:
             seen: set[tuple[str, str]] = set()  # a list that begins again gives some twice
             for page in self.cluster.pages(api_version, kind, size=_PAGE):
-                self.cancel.check()
+                self.cancel.check(f"reading {kind} objects")
                 for obj in page.items:
                     key = (obj["metadata"].get("namespace", ""), obj["metadata"]["name"])
                     if key not in seen:
