@@ -42,6 +42,12 @@ class _Manifests:
     applied: Sequence[Object]
     optional: Sequence[Object]
 
+    @property
+    def sent(self) -> list[Object]:
+        """What is left of `applied` when `drop` has been."""
+        rules = self.component.drop
+        return [obj for obj in self.applied if not any(rule.matches(obj) for rule in rules)]
+
 
 def _against(read: Read, mirror: Path) -> Iterator[Problem]:
     problems: list[Problem] = []
@@ -137,13 +143,13 @@ def _images(manifests: _Manifests) -> Iterator[Problem]:
 
 def _kubernetes(manifests: _Manifests) -> Iterator[Problem]:
     span = manifests.component.kubernetes
-    last, gone = facts.last_kubernetes(manifests.applied)
+    last, gone = facts.last_kubernetes(manifests.sent)
     if last and (span.max is None or rules.later(span.max.version, last) or not span.max.hard):
         found = span.max.version if span.max else "none"
         yield Problem(
             manifests.file, "kubernetes.max", found, f"{last} at most: {', '.join(gone)} ends there"
         )
-    first, served = facts.first_kubernetes(manifests.applied)
+    first, served = facts.first_kubernetes(manifests.sent)
     if first and (span.min is None or rules.later(first, span.min.version)):
         found = span.min.version if span.min else "none"
         yield Problem(
@@ -207,8 +213,8 @@ def _changes(
         before = known.get((manifests.component.name, change.since))
         if before is None:
             continue
-        actual = facts.difference(before.applied, manifests.applied)
-        objects = {ref_of(obj).identity: obj for obj in (*before.applied, *manifests.applied)}
+        actual = facts.difference(before.sent, manifests.sent)
+        objects = {ref_of(obj).identity: obj for obj in (*before.sent, *manifests.sent)}
         renamed = {(r.kind, r.before) for r in change.renamed}
         removed = {i for i in actual.removed if (i[1], i[3]) not in renamed}
         for name, found, matches in (

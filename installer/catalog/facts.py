@@ -193,15 +193,36 @@ class Difference:
 
 
 def difference(before: Iterable[Object], after: Iterable[Object]) -> Difference:
-    """Compare two versions of a component's objects by identity (group, kind, namespace, name)."""
-    old = {ref_of(obj).identity: obj for obj in before}
-    new = {ref_of(obj).identity: obj for obj in after}
+    """Compare two versions of a component's objects by identity (group, kind, namespace, name).
+
+    A namespace that a manifest gives to an object of the whole cluster counts for nothing.
+    """
+    old, new = ({ref_of(obj).identity: obj for obj in _scoped(list(o))} for o in (before, after))
     both = old.keys() & new.keys()
     return Difference(
         frozenset(old.keys() - new.keys()),
         frozenset(key for key in both if fixed(old[key]) != fixed(new[key])),
         frozenset(key for key in both if _storage_changes(old[key], new[key])),
     )
+
+
+def _scoped(objects: Sequence[Object]) -> Iterator[Object]:
+    """The objects, without the namespace of those whose CRD among them is of the whole cluster.
+
+    KServe 0.16 puts ClusterStorageContainer `default` into a namespace, 0.20 does not.
+    """
+    wide = {
+        (obj["spec"]["group"], obj["spec"]["names"]["kind"])
+        for obj in objects
+        if obj["kind"] == "CustomResourceDefinition" and obj["spec"].get("scope") == "Cluster"
+    }
+    for obj in objects:
+        ref = ref_of(obj)
+        if ref.namespace and (ref.group, ref.kind) in wide:
+            plain = {k: v for k, v in obj["metadata"].items() if k != "namespace"}
+            yield {**obj, "metadata": plain}
+        else:
+            yield obj
 
 
 def fixed(obj: Mapping[str, Any]) -> Any:

@@ -10,6 +10,8 @@ from installer.catalog.model import Bound, Catalog, Component, Release
 from installer.core.errors import UsageError
 from installer.core.kubernetes_version import KubernetesVersion
 
+_OFFERED = 3
+
 
 @dataclass(frozen=True, slots=True)
 class Reason:
@@ -35,7 +37,7 @@ def find_release(catalog: Catalog, name: str) -> Release:
         return release
     known = list(catalog.releases)
     near = [other for other in known if name and name.lower() in other]
-    near = near or difflib.get_close_matches(name.lower(), known, n=3, cutoff=0.5)
+    near = near[-_OFFERED:] or difflib.get_close_matches(name.lower(), known, n=3, cutoff=0.5)
     remedy = f"did you mean {' or '.join(near)}?" if near else f"known: {', '.join(known)}"
     raise UsageError(f"no release {name!r}", kind="unknown-release", object=name, remedy=remedy)
 
@@ -63,8 +65,8 @@ def fits(catalog: Catalog, release: Release, server: KubernetesVersion) -> list[
     above = [(c, bound) for c in components if (bound := _hard(c.kubernetes.above(server)))]
     own = release.kubernetes
     return [
-        *_binding(below, release, own.below(server), lower=False),
-        *_binding(above, release, own.above(server), lower=True),
+        *_binding(below, release, _hard(own.below(server)), lower=False),
+        *_binding(above, release, _hard(own.above(server)), lower=True),
     ]
 
 

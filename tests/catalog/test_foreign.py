@@ -12,6 +12,7 @@ import yaml
 from installer.catalog.foreign import Project, load_foreign
 from installer.catalog.load import load
 from installer.catalog.model import Component
+from installer.catalog.places import mirror_path
 
 COMPONENTS = sorted(load().components.values(), key=lambda c: (c.name, c.version))
 IDS = [f"{c.name}-{c.version}" for c in COMPONENTS]
@@ -52,6 +53,8 @@ def test_each_end_of_an_image_is_one_that_some_version_names_or_says_why_not() -
 def test_webhooks_and_crds_of_the_manifests_are_known_as_the_projects(
     shared: Path, component: Component
 ) -> None:
+    if not all((shared / "upstream" / mirror_path(s.url)).exists() for s in component.applied):
+        pytest.skip("its manifests are not at hand")
     project = _project(component)
     foreign = {g for other in load_foreign().projects if other != project for g in other.groups}
     definitions = set()

@@ -33,8 +33,9 @@ def reasons(catalog: Catalog, name: str, server: str) -> list[str]:
         ("kfserving-0.5.2", "kfserving-0.5.1"),
         ("0.5.1", "kfserving-0.5.1"),
         ("KServe-0.11.2", "kserve-0.11.2"),
-        ("kserve", "kserve-0.11.2 or kserve-0.20.0"),
-        ("zzz", "known: kfserving-0.5.0-rc0, kfserving-0.5.1"),
+        ("kfserving-0.6", "kfserving-0.6.0 or kfserving-0.6.1?"),
+        ("kserve", "kserve-0.19.0 or kserve-0.18.1 or kserve-0.20.0?"),
+        ("zzz", "known: kfserving-0.5.0-rc0, kfserving-0.5.0, kfserving-0.5.1"),
     ],
 )
 def test_an_unknown_release_gets_the_nearest_names(
@@ -112,8 +113,8 @@ def test_patches_below_a_minimum_with_a_patch_do_not_fit(shipped: Catalog) -> No
 @pytest.mark.parametrize(
     ("name", "server", "other"),
     [
-        ("kfserving-0.5.1", "1.25.3", "kserve-0.11.2"),
-        ("kfserving-0.5.1", "1.34.4", "kserve-0.20.0"),
+        ("kfserving-0.5.1", "1.25.3", "kserve-0.9.0"),
+        ("kfserving-0.5.1", "1.34.4", "kserve-0.17.0"),
         ("kserve-0.20.0", "1.20.2", "kfserving-0.5.1"),
         ("kserve-0.20.0", "1.14.0", None),
     ],
@@ -149,4 +150,14 @@ def test_a_release_narrower_than_its_components_gives_its_own_reason(tmp_path: P
     catalog = load(small.write())
     assert [str(r) for r in fits(catalog, catalog.releases["stack-1"], on("1.21.0"))] == [
         "Stack 1 was never tried past 1.20"
+    ]
+
+
+def test_a_bound_of_the_release_of_which_upstream_only_warns_is_no_reason(shipped: Catalog) -> None:
+    release = shipped.releases["kserve-0.12.1"]
+    assert release.kubernetes.min is not None
+    assert (release.kubernetes.min.version, release.kubernetes.min.hard) == ("1.25", False)
+    assert reasons(shipped, "kserve-0.12.1", "1.24.0") == []
+    assert [str(r) for r in warnings(shipped, release, on("1.24.0"))] == [
+        "Istio 1.19.6 warns below 1.25"
     ]

@@ -17,14 +17,13 @@ RELEASES = [
     ("kserve-0.11.2", "1.25.3"),
     ("kserve-0.20.0", "1.34.4"),
 ]
-"""The reference release has its own modules."""
+"""A small sample; `test_catalog_runs` has all, and the reference release has its own modules."""
 
 
-@pytest.mark.timeout(900)
-@pytest.mark.parametrize(("release", "kubernetes"), RELEASES)
-def test_a_release_converges_then_writes_nothing_then_leaves_nothing(
+def converges_then_writes_nothing_then_leaves_nothing(
     place: MakePlace, release: str, kubernetes: str
 ) -> None:
+    """Install it twice, then remove it, in a sandbox of its own."""
     there = place(kubernetes)
     first = there.installer.run("install", release)
     assert first.code == 0, first.finished.get("error") or first.stderr
@@ -43,3 +42,11 @@ def test_a_release_converges_then_writes_nothing_then_leaves_nothing(
     assert state_of(there.cluster(), refs) == {}
     assert there.cluster().get(ledgers.HOME) is None
     lifecycle.down(there.sandbox.name)
+
+
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize(("release", "kubernetes"), RELEASES)
+def test_a_release_converges_then_writes_nothing_then_leaves_nothing(
+    place: MakePlace, release: str, kubernetes: str
+) -> None:
+    converges_then_writes_nothing_then_leaves_nothing(place, release, kubernetes)
