@@ -25,19 +25,19 @@ def converges_then_writes_nothing_then_leaves_nothing(
 ) -> None:
     """Install it twice, then remove it, in a sandbox of its own."""
     there = place(kubernetes)
-    first = there.installer.run("install", release)
+    first = there.installer.run("install", release, timeout=600)
     assert first.code == 0, first.finished.get("error") or first.stderr
     cluster = there.cluster()
     refs = applied_refs(first)
     assert [str(ref) for ref in refs if not readiness(cluster.get(ref)).ready] == []
 
     before = len(audited_writes(there.audit_log))
-    second = there.installer.run("install", release)
+    second = there.installer.run("install", release, timeout=600)
     assert counts(second) == (0, 0, len(refs)), second.of("object")
     assert second.finished["writes"] == 0
     assert audited_writes(there.audit_log)[before:] == []
 
-    gone = there.installer.run("uninstall")
+    gone = there.installer.run("uninstall", timeout=600)
     assert gone.code == 0, gone.finished.get("error") or gone.stderr
     assert state_of(there.cluster(), refs) == {}
     assert there.cluster().get(ledgers.HOME) is None

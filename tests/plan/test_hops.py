@@ -18,6 +18,7 @@ from installer.catalog.model import (
     Release,
     ServingApi,
 )
+from installer.catalog.rules import order
 from installer.core.kubernetes_version import KubernetesVersion
 from installer.plan.hops import Hop, is_downgrade, path_of, reachable, way_back
 from installer.plan.skip_rules import between, newest_of, rule_of
@@ -217,3 +218,42 @@ def test_every_way_of_the_packaged_catalog_ends_at_its_target_and_takes_no_compo
             assert found[-1].stops[-1] == {
                 ref.name: ref.version for ref in packaged.releases[target].components
             }
+
+
+def test_the_way_from_0_5_1_to_0_20_0_names_each_upgrade_of_kubernetes_and_has_no_gap() -> None:
+    found = hops(load(), "kfserving-0.5.1", "kserve-0.20.0", "1.20.2")
+    assert [hop.target for hop in found] == [
+        "kfserving-0.6.1",
+        "kserve-0.7.0",
+        "kserve-0.8.0",
+        "kserve-0.9.0",
+        "kserve-0.11.2",
+        "kserve-0.13.1",
+        "kserve-0.15.2",
+        "kserve-0.16.0",
+        "kserve-0.20.0",
+    ]
+    named = {hop.target: str(hop.kubernetes.window) for hop in found if hop.kubernetes}
+    assert named == {"kserve-0.9.0": ">= 1.24, < 1.25", "kserve-0.13.1": ">= 1.33"}
+    assert not any(hop.kubernetes.gap for hop in found if hop.kubernetes)
+
+
+def test_every_way_from_0_5_on_can_be_run_and_none_leads_through_a_release_of_uncertain_files() -> (
+    None
+):
+    packaged = load()
+    for origin in packaged.releases:
+        if origin == "kfserving-0.5.0-rc0":
+            continue  # Knative 0.16 and 0.17 are not in the catalog
+        for target in reachable(packaged, origin):
+            found = hops(packaged, origin, target, "1.20.2")
+            assert not any(hop.blocked for hop in found), (origin, target)
+            through = {hop.target for hop in found[:-1]}
+            assert not through & {"kserve-0.10.2", "kserve-0.17.1"}, (origin, target)
+
+
+def test_every_later_release_can_be_reached_and_no_earlier_one() -> None:
+    packaged = load()
+    names = sorted(packaged.releases, key=lambda name: order(name.partition("-")[2]))
+    for index, origin in enumerate(names):
+        assert set(reachable(packaged, origin)) == set(names[index + 1 :])
