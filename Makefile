@@ -10,7 +10,7 @@ READY := $(VENV)/.ready
 SHELL_SCRIPTS := $(wildcard tools/*.sh) .ci/run
 # most of the tests' time is waiting for control planes, each of which takes a gigabyte
 WORKERS ?= 2
-PYTHON_FILES := installer tests tools benchmarks
+PYTHON_FILES := installer tests tools benchmarks playbooks
 
 .PHONY: help setup etcd demo test test-kill test-catalog lint format format-check check docs bench clean
 
@@ -43,6 +43,8 @@ lint: setup ## style, types, import layers, generated documentation, shell synta
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
 	@$(BIN)/python tools/generate_docs.py --check
+	@$(BIN)/yamllint --strict playbooks inventory.example
+	@cd playbooks && ANSIBLE_COLLECTIONS_PATH=collections PATH="$(CURDIR)/$(BIN):$$PATH" ansible-lint --offline --profile production -q
 	@for script in $(SHELL_SCRIPTS); do bash -n "$$script"; done
 
 format: setup ## rewrite files in the project's format

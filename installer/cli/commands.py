@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from installer import __version__
+from installer.cli import fleet_flags
 from installer.cli.parser import PROGRAM, Parser, duration, positive
 from installer.cli.serving_flags import name_argument, request_flags
 from installer.cli.upgrade_flags import (
@@ -70,6 +71,7 @@ def build(program: str = PROGRAM) -> Parser:
     _trace(commands)
     _autoscaling(commands)
     _uninstall(commands)
+    _fleet(commands)
     _rbac(commands)
     _releases(commands)
     _catalog(commands)
@@ -352,6 +354,15 @@ def _uninstall(commands: Any) -> None:
     text = "delete users' other custom resources of the removed kinds too, such as Certificates"
     parser.add_argument("--delete-custom-resources", action="store_true", help=text)
     _cluster_flags(parser)
+
+
+def _fleet(commands: Any) -> None:
+    text = "Do the same on every cluster of an Ansible inventory."
+    group = _command(commands, "fleet", None, text)
+    inner = group.add_subparsers(title="commands", metavar="COMMAND", dest="subcommand")
+    for name, text in fleet_flags.COMMANDS.items():
+        run = "installer.cli.fleet_command:fleet"
+        fleet_flags.fleet_flags(_command(inner, name, run, text, "text|json"), name)
 
 
 def _rbac(commands: Any) -> None:

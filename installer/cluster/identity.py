@@ -10,15 +10,18 @@ from typing import Any
 
 from installer.cluster.connect import Access
 from installer.cluster.errors import ApiError, Failure
+from installer.core.errors import InstallerError
 from installer.core.events import Emit, Event
 from installer.core.kubernetes_version import KubernetesVersion
 from installer.core.masking import masked
-from installer.core.objects import dig
+from installer.core.objects import Object, Ref, dig
 
 FIRST_CONTACT = 10.0
 """Seconds in which a server must answer for the first time: a wrong address is told soon."""
 _SILENT = 0.5
 """Seconds of waiting for the first answer that nobody wonders about."""
+
+_SYSTEM = Ref("v1", "Namespace", "", "kube-system")
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,3 +81,16 @@ def _count_nodes(request: Callable[..., Any]) -> int:
         raise
     remaining = dig(page, "metadata", "remainingItemCount", default=0)
     return len(page["items"]) + int(remaining)
+
+
+def read_uid(get: Callable[[Ref], Object | None]) -> str:
+    """The uid of the namespace kube-system, by which clusters are told apart whatever their
+    address; get: `Cluster.get`. Raises InstallerError when it has none."""
+    uid = str(dig(get(_SYSTEM) or {}, "metadata", "uid", default=""))
+    if not uid:
+        raise InstallerError(
+            "namespace kube-system has no uid, by which clusters are told apart",
+            kind="plan-cluster",
+            object=str(_SYSTEM),
+        )
+    return uid

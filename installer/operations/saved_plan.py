@@ -9,16 +9,16 @@ from pathlib import Path
 
 from installer import __version__
 from installer.cluster.client import Cluster
+from installer.cluster.identity import read_uid
 from installer.cluster.ledger import Ledger, Run
-from installer.core.errors import ChecksFailed, InstallerError, UsageError
-from installer.core.objects import Object, Ref, dig, fingerprint
+from installer.core.errors import ChecksFailed, UsageError
+from installer.core.objects import Object, dig, fingerprint
 from installer.operations.planning import Plan
 from installer.operations.prepare import Prepared
 from installer.plan.diff import comparable
 from installer.plan.managers import last_writer
 from installer.plan.saved import SavedObject, SavedPlan, moved, parse
 
-_SYSTEM = Ref("v1", "Namespace", "", "kube-system")
 _LIMIT = 20_000_000
 """Bytes; a plan of one stack has 100 kB."""
 _WORKERS = 8
@@ -63,7 +63,7 @@ def load(file: str) -> SavedPlan:
 
 def check_cluster(cluster: Cluster, saved: SavedPlan, file: str) -> None:
     """Raise ChecksFailed unless the plan was made for this cluster."""
-    if _uid(cluster) != saved.cluster:
+    if read_uid(cluster.get) != saved.cluster:
         raise ChecksFailed(
             "this plan was made for another cluster: its namespace kube-system has another uid",
             kind="plan-cluster",
@@ -156,7 +156,7 @@ def _saved(cluster: Cluster, prepared: Prepared, settings: Sequence[str]) -> Sav
     options, last = prepared.options, prepared.ledger.last_run
     return SavedPlan(
         installer=__version__,
-        cluster=_uid(cluster),
+        cluster=read_uid(cluster.get),
         kubernetes=prepared.identity.git_version,
         release=prepared.release.name,
         settings=tuple(str(Path(name).absolute()) for name in settings),
@@ -217,15 +217,3 @@ def _ledger_fingerprint(ledger: Ledger) -> str:
             ],
         ]
     )
-
-
-def _uid(cluster: Cluster) -> str:
-    found = cluster.get(_SYSTEM)
-    uid = str(dig(found, "metadata", "uid", default=""))
-    if not uid:
-        raise InstallerError(
-            "namespace kube-system has no uid, by which plans know their cluster",
-            kind="plan-cluster",
-            object=str(_SYSTEM),
-        )
-    return uid

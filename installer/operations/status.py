@@ -9,9 +9,11 @@ from typing import Any
 
 from installer.cluster import ledger as ledgers
 from installer.cluster.client import Cluster, Identity
+from installer.cluster.identity import read_uid
 from installer.cluster.ledger import ComponentRecord, Ledger, Run
 from installer.cluster.lock import held_by
 from installer.cluster.readiness import readiness
+from installer.core.errors import InstallerError
 from installer.core.objects import Object
 from installer.operations.live import read_live
 from installer.plan.drift import RAN_ONCE, Entry, seen_fingerprint
@@ -48,6 +50,7 @@ class StatusReport:
     """The stack. state: as in the ledger, empty when nothing is installed by us.
 
     lost: components whose record in the ledger is gone. running: who is at work on it now.
+    uid: of the namespace kube-system, which tells clusters apart; empty when we may not read it.
     """
 
     identity: Identity
@@ -58,6 +61,7 @@ class StatusReport:
     lost: tuple[str, ...]
     running: str
     components: tuple[ComponentStatus, ...]
+    uid: str = ""
 
     @property
     def drift(self) -> int:
@@ -77,6 +81,7 @@ class StatusReport:
             "context": self.identity.context,
             "server": self.identity.server,
             "kubernetes": self.identity.git_version,
+            "uid": self.uid,
             "release": self.release,
             "state": self.state,
             "healthy": self.healthy,
@@ -97,7 +102,14 @@ def status(cluster: Cluster) -> StatusReport:
     if _is_open(ledger) and not running:
         ledger = ledgers.read(cluster)  # it may have ended since, and given the lock back
     live = read_live(cluster, [entry.ref for entry in ledger.owners().values()])
-    return report(identity, ledger, live, running)
+    return report(identity, ledger, live, running, _uid(cluster))
+
+
+def _uid(cluster: Cluster) -> str:
+    try:
+        return read_uid(cluster.get)
+    except InstallerError:
+        return ""
 
 
 def _is_open(ledger: Ledger) -> bool:
@@ -110,8 +122,10 @@ def report(
     ledger: Ledger,
     live: Mapping[tuple[str, str, str, str], Object],
     running: str = "",
+    uid: str = "",
 ) -> StatusReport:
-    """Judge the objects of a ledger as found in `live`; running: who holds the lock. Pure."""
+    """Judge the objects of a ledger as found in `live`; running: who holds the lock, uid: of the
+    cluster. Pure."""
     return StatusReport(
         identity,
         ledger.release,
@@ -121,6 +135,7 @@ def report(
         ledger.lost,
         running,
         tuple(_component(record, live) for record in ledger.components.values()),
+        uid,
     )
 
 

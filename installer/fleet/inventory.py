@@ -1,0 +1,211 @@
+"""The inventory, checked before anything runs: every problem at once, with file and line."""
+
+from __future__ import annotations
+
+import difflib
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from installer.catalog.load import load_releases
+from installer.core.errors import InstallerError, InvalidInput, Problem, UsageError
+from installer.core.masking import masked
+from installer.fleet.model import CLUSTERS, FleetOptions
+from installer.fleet.places import Places, find_places, groups_of
+from installer.fleet.runner import read_inventory
+from installer.fleet.variables import is_foreign, is_hidden, known, taken_by
+
+_FILES = ("kserve_kubeconfig", "kserve_bundle", "kserve_catalog")
+_REMEDY = "correct the inventory; nothing was begun. inventory.example shows every variable"
+_SHOWN = 60
+
+
+@dataclass(frozen=True, slots=True)
+class Host:
+    """One cluster of the inventory: variables as Ansible knows them, groups with inner ones first.
+
+    local: its commands run on this machine, so that its files can be looked at.
+    """
+
+    name: str
+    variables: Mapping[str, Any]
+    groups: tuple[str, ...]
+    local: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Inventory:
+    """The clusters that a run is about, in the order of the inventory."""
+
+    hosts: tuple[Host, ...]
+    canaries: tuple[str, ...]
+
+
+def load(options: FleetOptions) -> Inventory:
+    """Read and check. Raises UsageError when Ansible cannot read it or it names no cluster, and
+    InvalidInput with every problem of its variables."""
+    for path in options.inventory:
+        if not path.exists():
+            raise UsageError(
+                "there is no such inventory",
+                kind="inventory",
+                object=str(path),
+                remedy="cp inventory.example inventory, edit it, and name it with -i",
+            )
+    listed = read_inventory(options.inventory, options.limit, options.vault_password_file)
+    hosts = _hosts(listed)
+    places = find_places(options.inventory)
+    if not hosts:
+        raise _nothing(options, places)
+    problems = sorted(set(_problems(hosts, places, options)), key=_order)
+    if problems:
+        raise InvalidInput("the inventory", problems, remedy=_REMEDY)
+    canaries = tuple(host.name for host in hosts if options.canary in host.groups)
+    return Inventory(hosts, canaries)
+
+
+def _order(problem: Problem) -> tuple[str, int, str]:
+    file, _, line = problem.file.rpartition(":")
+    return file, int(line), str(problem)
+
+
+def _hosts(listed: Mapping[str, Any]) -> tuple[Host, ...]:
+    groups = {name: group for name, group in listed.items() if name != "_meta"}
+    variables = listed.get("_meta", {}).get("hostvars", {})
+    names = dict.fromkeys(
+        host for group in groups.values() for host in group.get("hosts", ()) if host
+    )
+    found = []
+    for name in names:
+        inside = groups_of(name, groups)
+        if CLUSTERS in inside:
+            own = variables.get(name, {})
+            connection = own.get("ansible_connection")
+            local = connection == "local" or (connection is None and name == "localhost")
+            found.append(Host(name, own, tuple(inside), local))
+    return tuple(found)
+
+
+def _nothing(options: FleetOptions, places: Places) -> UsageError:
+    limited = f" that --limit {options.limit} leaves" if options.limit else ""
+    return UsageError(
+        f"the inventory has no cluster in the group {CLUSTERS}{limited}",
+        kind="inventory",
+        object=places.default[0],
+        remedy=f"list each cluster as a host of the group {CLUSTERS}; see inventory.example",
+    )
+
+
+def _problems(hosts: tuple[Host, ...], places: Places, options: FleetOptions) -> Iterator[Problem]:
+    for what, (file, line), earlier in places.twice:
+        found = f"{what} is here a second time"
+        yield Problem(f"{file}:{line}", "", found, f"it once; the other is in line {earlier}")
+    for host in hosts:
+        yield from _of_variables(host, places, options.command)
+        yield from _of_release(host, places, options)
+        if host.local:
+            yield from _of_files(host, places)
+    yield from _of_twins(hosts, places)
+
+
+def _of_variables(host: Host, places: Places, command: str) -> Iterator[Problem]:
+    taken = taken_by(command)
+    for name, value in host.variables.items():
+        if is_foreign(name):
+            continue
+        variable = known().get(name)
+        if variable is None:
+            near = difflib.get_close_matches(name, known(), n=1)
+            meant = near[0] if near else "a variable of inventory.example"
+            yield _problem(host, places, name, "there is no such variable", meant)
+        elif not variable.takes(value):
+            said = json.dumps(value, default=str)[:_SHOWN]
+            yield _problem(host, places, name, f"it is {masked(said)}", variable.expected)
+    for name, variable in taken.items():
+        if variable.required and host.variables.get(name) in (None, ""):
+            file, line = places.of_host(host.name)
+            yield Problem(f"{file}:{line}", host.name, f"{name} is missing", variable.expected)
+    both = ("kserve_kubeconfig", "kserve_kubeconfig_content")
+    if all(host.variables.get(name) for name in both):
+        yield _problem(host, places, both[1], f"{both[0]} is given too", "one of the two")
+
+
+def _of_release(host: Host, places: Places, options: FleetOptions) -> Iterator[Problem]:
+    """Names of releases and settings, as far as they can be judged here."""
+    variables = host.variables
+    catalog = variables.get("kserve_catalog")
+    if not host.local or is_hidden(catalog):
+        return
+    try:
+        releases = load_releases(Path(catalog).expanduser() if catalog else None)
+    except InstallerError as error:
+        yield _problem(host, places, "kserve_catalog", error.message, "a catalog")
+        return
+    given = variables.get("kserve_release")
+    name = given if isinstance(given, str) and not is_hidden(given) else ""
+    wanted = "kserve_release" in taken_by(options.command)
+    if wanted and name and name not in releases:
+        near = difflib.get_close_matches(name, releases, n=1)
+        meant = near[0] if near else "a name that `kserve-installer releases` lists"
+        yield _problem(host, places, "kserve_release", f"there is no release {name!r}", meant)
+        return
+    components = [ref.name for ref in releases[name].components] if name in releases else None
+    yield from _of_settings(host, places, components)
+
+
+def _of_settings(host: Host, places: Places, components: list[str] | None) -> Iterator[Problem]:
+    from installer.plan.settings_parse import parse
+
+    settings = host.variables.get("kserve_settings")
+    if not isinstance(settings, dict) or not settings or is_hidden(settings):
+        return
+    text = json.dumps({"apiVersion": "kserve-installer/v1", "kind": "Settings", **settings})
+    if "{{" in text or "__ansible_vault" in text:
+        return
+    try:
+        parse([("settings", text)], components, [])
+    except InvalidInput as error:
+        for problem in error.problems:
+            name = f"kserve_settings.{problem.path}" if problem.path else "kserve_settings"
+            found = _problem(host, places, "kserve_settings", problem.found, problem.expected)
+            found.path = found.path.replace("kserve_settings", name)
+            yield found
+
+
+def _of_files(host: Host, places: Places) -> Iterator[Problem]:
+    """Files that have to be on this machine."""
+    variables = host.variables
+    named = [(name, variables.get(name), "a file that is there") for name in _FILES]
+    mirror = variables.get("kserve_mirror")
+    if isinstance(mirror, str) and "://" not in mirror:
+        named.append(("kserve_mirror", mirror, "a folder that is there, or a URL"))
+    files = variables.get("kserve_settings_files")
+    if isinstance(files, list):
+        named += [("kserve_settings_files", file, "a file that is there") for file in files]
+    for name, value, expected in named:
+        if not isinstance(value, str) or not value or is_hidden(value) or "$" in value:
+            continue
+        if not Path(value).expanduser().exists():
+            yield _problem(host, places, name, f"{value} does not exist", expected)
+
+
+def _of_twins(hosts: tuple[Host, ...], places: Places) -> Iterator[Problem]:
+    """Two names with the same access. Other twins are found once the clusters can be asked."""
+    seen: dict[tuple[Any, ...], Host] = {}
+    for host in hosts:
+        file = host.variables.get("kserve_kubeconfig")
+        context = host.variables.get("kserve_context", "")
+        if not host.local or not file or is_hidden(file) or is_hidden(context):
+            continue
+        first = seen.setdefault((str(Path(str(file)).expanduser()), context), host)
+        if first is not host:
+            file_, line = places.of_host(host.name)
+            found = f"it has the kubeconfig and the context of {first.name}"
+            yield Problem(f"{file_}:{line}", host.name, found, "each cluster once")
+
+
+def _problem(host: Host, places: Places, name: str, found: str, expected: str) -> Problem:
+    scope, (file, line) = places.of_variable(host.name, host.groups, name)
+    return Problem(f"{file}:{line}", f"{scope}.{name}", found, expected)

@@ -1,0 +1,107 @@
+"""Events of Ansible's tasks into the state of each cluster. Pure: no clock, no files."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from installer.core.errors import ExitCode
+from installer.core.masking import masked
+from installer.fleet.model import (
+    DONE,
+    FAILED,
+    INTERRUPTED,
+    NOT_RUN,
+    UNCHANGED,
+    UNREACHABLE,
+    ClusterRun,
+)
+from installer.fleet.runner import TaskEvent
+
+_MODULES = {"preflight": "kserve_preflight", "verify": "kserve_verify", "status": "kserve_facts"}
+_COUNTS = ("created", "changed_objects", "deleted")
+_DETAILS = (
+    "components",
+    "counts",
+    "differs",
+    "error",
+    "findings",
+    "healthy",
+    "kubernetes",
+    "unchanged",
+    "writes",
+)
+
+
+class Recorder:
+    """What becomes of each cluster; `on` takes the events in the order in which they come."""
+
+    def __init__(self, command: str, names: Iterable[str]):
+        self._module = _MODULES.get(command, "kserve_stack")
+        self.clusters = {name: ClusterRun(name) for name in names}
+        self.working: dict[str, float] = {}
+
+    def on(self, event: TaskEvent, now: float) -> bool:
+        """Take one in; now: seconds. True when a cluster began or ended."""
+        cluster = self.clusters.get(event.host)
+        if cluster is None:
+            return False
+        ours = event.module == self._module
+        if event.what == "started":
+            return self._began(cluster, now) if ours else False
+        if event.what == "unreachable":
+            return self._ended(cluster, now, UNREACHABLE, ExitCode.FAILED, _message(event.result))
+        if event.what == "failed" and not event.tolerated:
+            return self._failed(cluster, now, event.result, ours)
+        if ours and event.what == "ok":
+            return self._worked(cluster, now, event.result)
+        return False
+
+    def interrupted(self, now: float) -> None:
+        """The run was ended from outside: what was at work did not end by itself."""
+        for name in list(self.working):
+            message = "interrupted; the same command with --resume continues"
+            self._ended(self.clusters[name], now, INTERRUPTED, ExitCode.INTERRUPTED, message)
+
+    def _began(self, cluster: ClusterRun, now: float) -> bool:
+        self.working[cluster.name] = now
+        return True
+
+    def _worked(self, cluster: ClusterRun, now: float, result: Mapping[str, Any]) -> bool:
+        found = dict(result.get("ansible_facts", {}).get("kserve_installed") or result)
+        self._take(cluster, found)
+        cluster.changes = {
+            name.removesuffix("_objects"): int(found.get(name) or 0) for name in _COUNTS
+        }
+        unchanged = found.get("outcome") == "unchanged"
+        code = int(result.get("exit_code") or 0)
+        return self._ended(cluster, now, UNCHANGED if unchanged else DONE, code, "")
+
+    def _failed(
+        self, cluster: ClusterRun, now: float, result: Mapping[str, Any], ours: bool
+    ) -> bool:
+        """A failure of any other task is one of the inventory: its variables, or its names."""
+        # a module that crashed gives no code of its own
+        code = int(result.get("exit_code") or (ExitCode.FAILED if ours else ExitCode.USAGE))
+        self._take(cluster, result)
+        outcome = result.get("outcome")
+        if outcome == NOT_RUN:
+            self.working.pop(cluster.name, None)
+            return False
+        word = INTERRUPTED if code == ExitCode.INTERRUPTED else FAILED
+        return self._ended(cluster, now, word, code, _message(result))
+
+    def _take(self, cluster: ClusterRun, found: Mapping[str, Any]) -> None:
+        cluster.release = str(found.get("release") or cluster.release)
+        cluster.details = {name: found[name] for name in _DETAILS if name in found}
+
+    def _ended(self, cluster: ClusterRun, now: float, outcome: str, code: int, said: str) -> bool:
+        began = self.working.pop(cluster.name, now)
+        cluster.seconds = now - began
+        cluster.outcome, cluster.code, cluster.message = outcome, code, said
+        return True
+
+
+def _message(result: Mapping[str, Any]) -> str:
+    said = str(result.get("msg") or "it failed without a message")
+    return masked(" ".join(said.split()))

@@ -1,0 +1,205 @@
+"""The door to Ansible: the only module that knows ansible-runner, its arguments and its events."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import sys
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from installer.core.errors import InstallerError, UsageError
+
+_PACKAGED = Path(__file__).resolve().parent.parent / "_playbooks"
+_TICK = 0.2
+"""Seconds between two looks at whether the run is to end."""
+_SAID = 2000
+_EVENTS = {
+    "runner_on_start": "started",
+    "runner_on_ok": "ok",
+    "runner_on_failed": "failed",
+    "runner_on_unreachable": "unreachable",
+    "runner_on_skipped": "skipped",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class TaskEvent:
+    """What a task did on a host: started, ok, failed, unreachable or skipped.
+
+    module: last part of its name, e.g. kserve_stack. result: what it returned.
+    tolerated: it failed, and the playbook goes on regardless.
+    """
+
+    host: str
+    what: str
+    task: str
+    module: str
+    result: Mapping[str, Any] = field(default_factory=dict)
+    tolerated: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Play:
+    """One run of a playbook. variables win over those of the inventory (`--extra-vars`)."""
+
+    playbook: str
+    inventory: Sequence[Path]
+    limit: str
+    forks: int
+    variables: Mapping[str, Any]
+    check: bool = False
+    diff: bool = False
+    vault_password_file: Path | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """How Ansible ended: its exit code, and the end of what it printed."""
+
+    code: int
+    said: str
+
+
+def playbook(name: str) -> Path:
+    """The path of one of our playbooks."""
+    return _PACKAGED.resolve() / f"{name}.yaml"
+
+
+def read_inventory(
+    inventory: Sequence[Path], limit: str, vault_password_file: Path | None
+) -> Mapping[str, Any]:
+    """The inventory as `ansible-inventory --list` prints it: groups, and `_meta.hostvars`.
+
+    What a vault encrypts stays so. Raises UsageError when Ansible cannot read it.
+    """
+    import ansible_runner
+
+    _require("ansible-inventory")
+    words = ["--list", *(part for path in inventory for part in ("-i", str(path)))]
+    words += ["--limit", limit] if limit else []
+    words += _vault(vault_password_file)
+    with tempfile.TemporaryDirectory() as folder:
+        out, err, code = ansible_runner.run_command(
+            "ansible-inventory",
+            cmdline_args=words,
+            runner_mode="subprocess",
+            quiet=True,
+            private_data_dir=folder,
+            host_cwd=str(Path.cwd()),
+            envvars=_environment(),
+        )
+    if code != 0:
+        named = ", ".join(map(str, inventory))
+        said = " ".join((err or out).split())[:_SAID]
+        raise UsageError(
+            f"Ansible cannot read the inventory: {said}",
+            kind="inventory",
+            object=named,
+            remedy="correct what it says; inventory.example shows the form",
+        )
+    found = json.loads(out[out.index("{") :])
+    return found if isinstance(found, dict) else {}
+
+
+def run(
+    play: Play, folder: Path, on_event: Callable[[TaskEvent], None], ended: Callable[[], bool]
+) -> Ended:
+    """Run a playbook to its end; its artifacts go to `folder`/ansible.
+
+    on_event: called for each event of a host, in this thread. ended: asked several times a
+    second; once it says True everything is killed.
+    """
+    import ansible_runner
+
+    _require("ansible-playbook")
+    words = [*(["--check"] if play.check else []), *(["--diff"] if play.diff else [])]
+    words += _vault(play.vault_password_file)
+    private = folder / "ansible"
+    private.mkdir(mode=0o700, exist_ok=True)
+    done = ansible_runner.run(
+        private_data_dir=str(private),
+        project_dir=str(Path.cwd()),
+        playbook=str(playbook(play.playbook)),
+        inventory=[str(path) for path in play.inventory],
+        limit=play.limit or None,
+        extravars=dict(play.variables),
+        forks=play.forks,
+        cmdline=" ".join(_quoted(word) for word in words) or None,
+        envvars=_environment(),
+        settings={"pexpect_timeout": _TICK},
+        event_handler=lambda event: _tell(event, on_event),
+        cancel_callback=ended,
+        ident="run",
+        quiet=True,
+    )
+    return Ended(int(done.rc), _last_words(private / "artifacts" / "run" / "stdout"))
+
+
+def _tell(event: Mapping[str, Any], on_event: Callable[[TaskEvent], None]) -> bool:
+    """Hand on what concerns a host. The answer has ansible-runner keep its own copy."""
+    what = _EVENTS.get(event.get("event", ""))
+    data = event.get("event_data", {})
+    if what is not None and data.get("host"):
+        module = str(data.get("resolved_action") or data.get("task_action") or "")
+        on_event(
+            TaskEvent(
+                host=data["host"],
+                what=what,
+                task=str(data.get("task") or ""),
+                module=module.rpartition(".")[2],
+                result=data.get("res") or {},
+                tolerated=bool(data.get("ignore_errors")),
+            )
+        )
+    return True
+
+
+def _environment() -> dict[str, str]:
+    """What Ansible is started with beyond our own environment."""
+    # its programs and our own command may be known to this interpreter only (pipx, a venv)
+    beside = str(Path(sys.executable).parent)
+    found = {
+        "PATH": os.pathsep.join([beside, os.environ.get("PATH", os.defpath)]),
+        "ANSIBLE_INVENTORY_ANY_UNPARSED_IS_FAILED": "true",
+        "ANSIBLE_NOCOLOR": "true",
+        "ANSIBLE_RETRY_FILES_ENABLED": "false",
+    }
+    own = Path("ansible.cfg").resolve()
+    if own.is_file() and "ANSIBLE_CONFIG" not in os.environ:
+        found["ANSIBLE_CONFIG"] = str(own)
+    return found
+
+
+def _require(program: str) -> None:
+    if not shutil.which(program, path=_environment()["PATH"]):
+        raise UsageError(
+            f"{program} is not there: neither on PATH nor beside {sys.executable}",
+            kind="no-ansible",
+            remedy="install ansible-core 2.17 or later, e.g. pipx inject kserve-installer "
+            "--include-apps ansible-core",
+        )
+
+
+def _vault(password_file: Path | None) -> list[str]:
+    return ["--vault-password-file", str(password_file)] if password_file else []
+
+
+def _quoted(word: str) -> str:
+    import shlex
+
+    return shlex.quote(word)
+
+
+def _last_words(stdout: Path) -> str:
+    try:
+        text = stdout.read_text(encoding="utf-8", errors="replace")
+    except OSError as problem:
+        raise InstallerError(
+            f"what Ansible printed cannot be read: {problem.strerror}", object=str(stdout)
+        ) from problem
+    return text[-_SAID:].strip()
