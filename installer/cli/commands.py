@@ -12,6 +12,7 @@ from typing import Any
 
 from installer import __version__
 from installer.cli import fleet_flags
+from installer.cli.bench_flags import bench_flags
 from installer.cli.parser import PROGRAM, Parser, duration, positive
 from installer.cli.serving_flags import name_argument, request_flags
 from installer.cli.upgrade_flags import (
@@ -70,6 +71,7 @@ def build(program: str = PROGRAM) -> Parser:
     _verify(commands)
     _trace(commands)
     _autoscaling(commands)
+    _bench(commands)
     _uninstall(commands)
     _fleet(commands)
     _rbac(commands)
@@ -336,6 +338,15 @@ def _autoscaling(commands: Any) -> None:
     name_argument(parser)
     text = "also say how many pods so many requests at the same time would have"
     parser.add_argument("--concurrency", metavar="N", type=positive, help=text)
+    _cluster_flags(parser)
+
+
+def _bench(commands: Any) -> None:
+    text = "Send load to an InferenceService, and show how it answered and scaled."
+    parser = _command(commands, "bench", "installer.cli.bench_command:bench", text, "text|json|csv")
+    name_argument(parser)
+    bench_flags(parser)
+    request_flags(parser, limit=False)
     _cluster_flags(parser)
 
 

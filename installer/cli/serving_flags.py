@@ -18,8 +18,8 @@ def name_argument(parser: Parser) -> None:
     parser.add_argument("name", metavar="[NAMESPACE/]NAME", help=text)
 
 
-def request_flags(parser: Parser) -> None:
-    """How requests are sent."""
+def request_flags(parser: Parser, *, limit: bool = True) -> None:
+    """How requests are sent. limit: with a flag for one request's time."""
     group = parser.add_argument_group("requests")
     text = "lb, nodeport or port-forward (default: the first that accepts connections)"
     ways = ("lb", "nodeport", "port-forward")
@@ -34,6 +34,9 @@ def request_flags(parser: Parser) -> None:
     )
     text = "with https, accept any certificate"
     group.add_argument("--insecure", action="store_true", help=text)
+    parser.set_defaults(request_timeout=30.0)
+    if not limit:
+        return
     text = "limit for one request (default: 30s)"
     group.add_argument(
         "--request-timeout", metavar="DURATION", type=duration, default=30.0, help=text

@@ -1,0 +1,372 @@
+"""`bench`: a load on an InferenceService, what its pods did meanwhile, and what to think of it."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from time import perf_counter
+
+from installer.cluster.client import Cluster
+from installer.core.cancel import Cancel
+from installer.core.errors import ChecksFailed, InstallerError, UsageError
+from installer.load.generator import Result, Watchers, run
+from installer.load.recorder import Row, Sample
+from installer.load.request import Target
+from installer.load.shape import Load
+from installer.operations.asking import NOT_HERE, Asking, Door, after, door, entries
+from installer.operations.autoscaling import AutoscalingReport, autoscaling
+from installer.serving import inference_service
+from installer.serving.autoscaling import Setting
+from installer.serving.bench.findings import findings
+from installer.serving.bench.panic import seconds_of
+from installer.serving.bench.pods import State
+from installer.serving.bench.recording import Recording
+from installer.serving.bench.report import Report
+from installer.serving.bench.slo import Limit
+from installer.serving.bench.verdict import Observed, at_rest, load_end, verdict
+from installer.serving.inference_service import InferenceService
+from installer.serving.ingress import Entry
+from installer.serving.replies import Meaning, meaning
+
+_MARGIN = 60.0
+"""Seconds beyond what Knative's rules allow that a scale-down may take."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What is asked for.
+
+    path, method, body: of the request; empty for a question for the model's state, or a prediction
+    where there is a body. host: another Host header. address: HOST:PORT to send to instead of a
+    way into the cluster that is found. foreign: whether that may be no gateway of the cluster.
+    wait_down: wait until pods are back at the minimum; down_limit: seconds, None for what the
+    settings imply.
+    """
+
+    load: Load
+    method: str = ""
+    path: str = ""
+    body: bytes = b""
+    content_type: str = "application/json"
+    host: str = ""
+    address: str = ""
+    foreign: bool = False
+    wait_down: bool = True
+    down_limit: float | None = None
+    limits: tuple[Limit, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """Who is told while it runs. says: a sentence. second: each row, with the pods there are."""
+
+    says: Callable[[str], None] = lambda _: None
+    second: Callable[[Row, State], None] = lambda _row, _state: None
+    sample: Callable[[Sample], None] | None = None
+
+
+@dataclass(slots=True)
+class _Bench:
+    cluster: Cluster
+    service: InferenceService
+    wanted: Wanted
+    asking: Asking
+    cancel: Cancel
+    progress: Progress
+    unseen: list[str] = field(default_factory=list)
+
+    def run(self) -> Report:
+        scaling = self._scaling()
+        with Recording(self.cluster, self.service) as recording:
+            ways = self._ways()
+            while True:
+                entry, *others = ways
+                with door(self.cluster, entry, self.asking, self.cancel) as opened:
+                    meant = self._probed(opened, recording)
+                    if meant is not None and meant.reason in NOT_HERE and others:
+                        ways = [after(others[0], opened.entry, meant.says), *others[1:]]
+                        continue
+                    self._must_serve(meant)
+                    result = self._loaded(opened, recording)
+                    break
+            minimum = _minimum(scaling)
+            waited = self._waited(recording, result, scaling, minimum)
+            until = perf_counter() - result.zero
+            states = recording.states
+            unseen = [f"{kind}: {why}" for kind, why in sorted(recording.unseen.items())]
+        observed = Observed(
+            self.wanted.load,
+            result,
+            states,
+            scaling.settings if scaling else None,
+            minimum,
+            until,
+            waited,
+            self.wanted.limits,
+        )
+        found = verdict(observed)
+        return Report(
+            self.cluster.context,
+            self.service.name,
+            scaling.revision if scaling else "",
+            self._told(opened),
+            self._request_line(),
+            observed,
+            found,
+            tuple(findings(found, observed)),
+            (*self.unseen, *unseen),
+            self.cancel.stopped,
+        )
+
+    def _scaling(self) -> AutoscalingReport | None:
+        try:
+            found = autoscaling(self.cluster, self.service.name)
+        except InstallerError as error:
+            if error.kind not in ("not-autoscaled", "forbidden"):
+                raise
+            self.unseen.append(f"autoscaling settings: {error.message}")
+            return None
+        self.unseen += found.warnings
+        return found
+
+    # the way in
+
+    def _ways(self) -> list[Entry]:
+        if not self.wanted.address:
+            return entries(self.cluster, self.service, self.asking)
+        return [self._given()]
+
+    def _given(self) -> Entry:
+        """The address that the user gave, if it leads into this cluster."""
+        host, port = split_address(self.wanted.address)
+        try:
+            known = entries(self.cluster, self.service, replace(self.asking, via=None))
+            said = ", ".join(entry.address for entry in known if entry.host)
+        except InstallerError as error:
+            if not self.wanted.foreign:
+                raise
+            known, said = [], error.message
+        for entry in known:
+            if (entry.host, entry.port) == (host, port):
+                return entry
+        if not self.wanted.foreign:
+            raise ChecksFailed(
+                f"{self.wanted.address} is no address of this cluster's gateway"
+                + (f", which has {said}" if said else ""),
+                kind="foreign-address",
+                object=self.wanted.address,
+                remedy="leave --address out to send to the gateway; --yes-really sends the load "
+                "there all the same, which is right only where it is yours",
+            )
+        scheme = self.asking.scheme or self.service.scheme
+        first = known[0] if known else None
+        service = first.service if first else self.service.ref
+        return Entry("lb", scheme, host, port, service, port)
+
+    @property
+    def _host(self) -> str:
+        return self.wanted.host or self.service.host
+
+    def _probed(self, opened: Door, recording: Recording) -> Meaning | None:
+        """What one question for the model's state is answered with; None where it would wake what
+        is scaled to zero, which the load is to do."""
+        if recording.now.ready == 0:
+            return None
+        reply = opened.send(self._host, self.service.state_path)
+        return meaning(reply, self._host)
+
+    def _must_serve(self, meant: Meaning | None) -> None:
+        if meant is None:
+            self.progress.says("no pod is there: the load's first requests are a cold start")
+            return
+        if meant.origin != "model":
+            raise ChecksFailed(
+                f"the model is not reached: {meant.says}",
+                kind="not-reached",
+                object=self.service.name,
+                remedy=f"{meant.remedy or 'see where the request ends'}; "
+                f"kserve-installer trace {self.service.name} shows each link",
+            )
+        if not meant.ok:
+            self.unseen.append(f"asked for its state the model {meant.says}")
+
+    # the load
+
+    def _loaded(self, opened: Door, recording: Recording) -> Result:
+        load, wanted = self.wanted.load, self.wanted
+        self.progress.says(f"sending {_load_text(load)} to {self._told(opened)}")
+        headers = {"User-Agent": "kserve-installer bench", **self.asking.headers}
+        if wanted.body:
+            headers = {"Content-Type": wanted.content_type, **headers}
+        target = Target(
+            opened.entry.host,
+            opened.entry.port,
+            self._host,
+            self._path,
+            self._method,
+            wanted.body,
+            headers,
+            opened.entry.scheme,
+            self.asking.verify,
+        )
+        watchers = Watchers(
+            stop=lambda: self.cancel.stopped,
+            row=lambda row: self.progress.second(row, recording.now),
+            sample=self.progress.sample,
+            began=recording.begins,
+        )
+        try:
+            return run(target, load, watchers)
+        except ValueError as error:
+            raise UsageError(f"the request cannot be sent: {error}", kind="usage") from error
+        except socket.gaierror as error:
+            raise InstallerError(
+                f"{target.address} does not resolve: {error.strerror}",
+                kind="name",
+                object=target.address,
+            ) from error
+
+    @property
+    def _method(self) -> str:
+        return self.wanted.method or ("POST" if self.wanted.body else "GET")
+
+    @property
+    def _path(self) -> str:
+        if self.wanted.path:
+            return self.wanted.path
+        predicts = bool(self.wanted.body) or self._method == "POST"
+        return self.service.predict_path if predicts else self.service.state_path
+
+    def _request_line(self) -> str:
+        size = f", {len(self.wanted.body)} bytes" if self.wanted.body else ""
+        return f"{self._method} {self._path}{size}, Host: {self._host}"
+
+    def _told(self, opened: Door) -> str:
+        entry = opened.entry
+        if self.wanted.address:
+            return f"{entry.address}, as given"
+        ways = {
+            "lb": f"{entry.address}, the load balancer of {entry.service.name}",
+            "nodeport": f"{entry.address}, a node port of {entry.service.name}",
+            "port-forward": f"a port-forward of this process to pod {entry.pod}",
+        }
+        return ways[entry.via]
+
+    # afterwards
+
+    def _waited(
+        self,
+        recording: Recording,
+        result: Result,
+        scaling: AutoscalingReport | None,
+        minimum: int | None,
+    ) -> bool:
+        """Wait until pods are back at the minimum. False where that was not to be seen."""
+        seen = recording.now
+        blind = seen.made is None and seen.wanted is None
+        if not self.wanted.wait_down or minimum is None or blind:
+            return False
+        limit = self.wanted.down_limit
+        if limit is None:
+            limit = down_limit(scaling.settings if scaling else {})
+        end = perf_counter() + limit
+        if not at_rest(seen, minimum):
+            self.progress.says(
+                f"the load is over; waiting until pods are back at {minimum} "
+                f"(at most {limit:.0f} s; --no-wait-down does not wait)"
+            )
+        told = None
+        while not self.cancel.stopped:
+            seen, now = recording.now, perf_counter()
+            if told != (seen.wanted, seen.made):
+                told = (seen.wanted, seen.made)
+                self.progress.says(_pods_text(seen, now - result.zero - load_end(result.rows)))
+            if at_rest(seen, minimum) or now >= end:
+                return True
+            recording.wait(min(0.5, end - now))
+        return False
+
+
+def bench(
+    cluster: Cluster,
+    text: str,
+    wanted: Wanted,
+    asking: Asking,
+    cancel: Cancel,
+    progress: Progress | None = None,
+) -> Report:
+    """Load `[NAMESPACE/]NAME` and report. Writes nothing to the cluster.
+
+    A stop of `cancel` while the load runs, or after it, ends with the report so far. Raises what
+    `inference_service.find` raises; ChecksFailed, kind `foreign-address` or `not-reached`, and
+    InstallerError, kind `no-host` or `grpc`, before anything is sent.
+    """
+    service = inference_service.find(cluster, text)
+    if service.protocol == "grpc":
+        raise InstallerError(
+            f"{service.ref} speaks gRPC, which needs HTTP/2: this sends HTTP/1.1 only",
+            kind="grpc",
+            object=service.name,
+            remedy="load it with a gRPC client such as ghz",
+        )
+    if not service.host and not wanted.host:
+        gone = bool(service.obj["metadata"].get("deletionTimestamp"))
+        raise InstallerError(
+            f"{service.ref} {'is being deleted' if gone else 'has no address yet'}",
+            kind="no-host",
+            object=service.name,
+            remedy=f"kserve-installer trace {service.name} says what it waits for",
+        )
+    return _Bench(cluster, service, wanted, asking, cancel, progress or Progress()).run()
+
+
+def split_address(text: str) -> tuple[str, int]:
+    """(host, port) of `HOST:PORT`, `[HOST]:PORT` or such a URL. Raises UsageError."""
+    scheme, _, rest = text.rpartition("://")
+    host, _, port = rest.rstrip("/").rpartition(":")
+    if not host or not port.isdecimal() or scheme not in ("", "http", "https"):
+        raise UsageError(
+            f"{text!r} is no address: expected HOST:PORT", kind="usage", object="--address"
+        )
+    return host.removeprefix("[").removesuffix("]"), int(port)
+
+
+def _minimum(scaling: AutoscalingReport | None) -> int | None:
+    """Pods at rest: the lower end, or one where Knative may not go to zero."""
+    if scaling is None:
+        return None
+    least = int(scaling.settings["min scale"].number)
+    to_zero = scaling.settings.get("scale to zero")
+    if least or to_zero is None or to_zero.value.lower() == "true":
+        return least
+    return 1
+
+
+def down_limit(settings: Mapping[str, Setting]) -> float:
+    """How long a scale-down may take by Knative's rules, with a margin: the stable window during
+    which panic lasts, the window itself, the grace before zero, the retention and the delay."""
+    window = seconds_of(settings, "window", 60.0)
+    more = ("scale to zero grace", "retention", "scale down delay")
+    return 2 * window + sum(seconds_of(settings, name, 0.0) for name in more) + _MARGIN
+
+
+def _load_text(load: Load) -> str:
+    warm = f" after {load.warm_up:g} s of warm-up" if load.warm_up else ""
+    if load.requests:
+        return (
+            f"{load.requests} requests, {load.stages[0].workers or load.stages[0]} at a time{warm}"
+        )
+    stages = ", then ".join(
+        f"{stage.rate:g} requests a second for {stage.seconds:g} s"
+        if stage.rate
+        else f"{stage.workers} requests at a time for {stage.seconds:g} s"
+        for stage in load.stages
+    )
+    return stages + warm
+
+
+def _pods_text(seen: State, after: float) -> str:
+    wanted = "?" if seen.wanted is None else str(seen.wanted)
+    made = "?" if seen.made is None else str(seen.made)
+    return f"{max(0.0, after):.0f} s after the load: {wanted} wanted, {made} there"
