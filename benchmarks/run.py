@@ -23,6 +23,9 @@ import report
 import stack
 from report import Figure, Target
 
+LAST = "kserve-0.20.0"
+"""The release at the end of the longest way there is from the one that is installed."""
+
 
 @dataclass(slots=True)
 class Measured:
@@ -38,6 +41,7 @@ class Measured:
     reaction: list[float] = field(default_factory=list)
     help: list[float] = field(default_factory=list)
     releases: list[float] = field(default_factory=list)
+    way: list[float] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +90,9 @@ class Bench:
                 measured.ours_again.append(again)
                 measured.writes_again.append(writes)
             self.say(f"ours, again: {again.seconds:.3f} s, {writes} writes")
+            words = [ours.PROGRAM, "upgrade", "plan", LAST, "--kubeconfig", place.kubeconfig]
+            measured.way.append(processes.run(words).seconds)
+            self.say(f"upgrade plan {LAST}: {measured.way[-1]:.2f} s")
         with self.place() as place:
             contender = kubectl.Kubectl(self.kubectl, found, self.folder)
             measured.kubectl_first.append(contender.first(place))
@@ -143,6 +150,7 @@ def figures(m: Measured) -> dict[str, Figure]:
         "reaction": Figure("status sent to end of wait", m.reaction, "ms"),
         "help": Figure("`kserve-installer --help`", m.help, "ms"),
         "releases": Figure("`kserve-installer releases`", m.releases, "ms"),
+        "way": Figure(f"`upgrade plan {LAST}`", m.way, "s"),
     }
 
 
@@ -165,6 +173,7 @@ def targets(found: dict[str, Figure]) -> list[Target]:
         Target("status sent to end of wait, most", most("reaction"), 0.1, "ms"),
         Target("`--help`", found["help"].median, 0.15, "ms"),
         Target("`releases`", found["releases"].median, 0.25, "ms"),
+        Target(f"`upgrade plan {LAST}`, most", most("way"), 3, "s"),
         Target("peak memory of an install, most", most("memory"), 150e6, "MB"),
     ]
 

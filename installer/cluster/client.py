@@ -31,6 +31,12 @@ _LAST_ANSWER = 4.0
 """Seconds for one answer to it."""
 WATCH_GRACE = 10.0
 """Seconds beyond a watch's own timeout after which its connection is taken for dead."""
+_PATIENCE = 2.2
+"""How much longer an answer about a CRD may take: until the API server's own limit of a minute.
+
+KServe 0.17 and later have CRDs of megabytes, which take a busy API server longer than half of that;
+who gives up earlier makes it begin anew.
+"""
 _APPLY = "application/apply-patch+yaml"
 _METADATA_ONLY = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
 _PATCHES = {
@@ -305,13 +311,16 @@ class Cluster:
     ) -> Answer:
         """Server-side apply; code 201 when it created. Kind `field-conflict` unless forced."""
         ref = ref_of(obj)
+        patience = _PATIENCE if ref.kind == "CustomResourceDefinition" else 1.0
         return self.answer(
             "PATCH",
             self._path(ref),
             query=_query(dry_run, fieldManager=manager, force=str(force).lower()),
             body=obj,
             content_type=_APPLY,
+            deadline=self.request_timeout * patience,
             retry=retry,
+            retry_for=self.retry_for * patience,
             about=str(ref),
         )
 

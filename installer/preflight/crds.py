@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 from installer.catalog.foreign import load_foreign
 from installer.cluster.errors import ApiError
 from installer.core.checks import Detail, failed, note, unknown, warning
-from installer.core.objects import Object, Ref, conditions, dig
+from installer.core.objects import Object, Ref, conditions, dig, ref_of
 from installer.plan.wanted import Wanted
 from installer.preflight.apis import served_versions
 from installer.preflight.check import Check
@@ -150,11 +150,16 @@ def _judged(world: World, wanted: Object, live: Object) -> Iterator[Detail]:
     version = next((v for v in versions_of(wanted) if v in served), None)
     if version is None:
         return
-    objects = world.listed(f"{group}/{version}", kind)
+    ours = {item.ref.identity for item in world.target.wanted}  # written anew by the run itself
+    listed = world.listed(f"{group}/{version}", kind)
+    objects = [obj for obj in listed if ref_of(obj).identity not in ours]
     new, old = schema_of(wanted, version), schema_of(live, version)
     if objects and new is not None:
         drops = prunes(wanted)
-        yield from judge_objects(objects, new, old, prune=drops, kept_all=not prunes(live))
+        groups = frozenset(item.body["spec"]["group"] for item in _definitions(world))
+        yield from judge_objects(
+            objects, new, old, prune=drops, kept_all=not prunes(live), groups=groups
+        )
         if judges_in_cel(new):
             yield note(f"rules of {kind} in CEL are not judged here", f"{_CRD} {group}")
 
@@ -166,10 +171,12 @@ def judge_objects(
     *,
     prune: bool,
     kept_all: bool,
+    groups: Collection[str] = (),
 ) -> Iterator[Detail]:
     """Objects that the new schema refuses, or of which it would drop fields. Pure.
 
-    kept_all: the present CRD keeps fields that it does not know, so some may be there.
+    kept_all: the present CRD keeps fields that it does not know, so some may be there. groups: of
+    the release's own kinds, whose controllers bring what they have made in order themselves.
     """
     assert isinstance(new, dict)
     judge, before = Judge(new), Judge(old) if isinstance(old, dict) else None
@@ -180,6 +187,12 @@ def judge_objects(
         if faults and before is not None and before.faults(obj):
             said = f"{ref} is refused by the schema that it has now already: {faults[0]}"
             yield warning(said, object=str(ref))
+        elif faults and (maker := _maker(obj, groups)):
+            yield note(
+                f"{ref} does not fit the new schema ({faults[0]}): made for {maker}, its new "
+                f"controller writes it anew",
+                str(ref),
+            )
         elif faults:
             yield failed(
                 f"{ref} would be refused by the new schema: {'; '.join(faults)}",
@@ -200,6 +213,15 @@ def judge_objects(
                 str(ref),
                 fields=dropped,
             )
+
+
+def _maker(obj: Object, groups: Collection[str]) -> str:
+    """`Kind name` of the object of one of these groups that a controller made this one for; empty
+    where a person made it, or a controller of something else."""
+    for owner in dig(obj, "metadata", "ownerReferences", default=()):
+        if owner.get("controller") and owner["apiVersion"].rpartition("/")[0] in groups:
+            return f"{owner['kind']} {owner['name']}"
+    return ""
 
 
 def _definitions(world: World) -> list[Wanted]:

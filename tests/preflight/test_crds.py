@@ -211,6 +211,25 @@ def test_a_kind_that_another_crd_has_taken_is_seen(look: Any, sandbox: SandboxIn
     assert "is taken by pictures.caching.internal.knative.dev" in detail.reason
 
 
+def test_what_a_controller_of_the_release_has_made_it_writes_anew_after_the_upgrade() -> None:
+    """Knative 1.6 asks for a field of ServerlessServices that 1.5 spells in capitals."""
+    schema = {"type": "object", "properties": {"spec": {"required": ["size"]}}}
+    owner = {"apiVersion": "things.example.com/v1", "kind": "Maker", "name": "m"}
+    made = thing()
+    made["metadata"]["ownerReferences"] = [{**owner, "controller": True}]
+    shared = thing()
+    shared["metadata"]["ownerReferences"] = [owner]
+
+    def verdicts(obj: Object, *groups: str) -> list[str]:
+        found = judge_objects([obj], schema, {}, prune=False, kept_all=False, groups=groups)
+        return [detail.verdict for detail in found]
+
+    assert verdicts(made, "things.example.com") == ["note"]
+    assert verdicts(made, "other.example.com") == ["failed"]
+    assert verdicts(shared, "things.example.com") == ["failed"]
+    assert verdicts(thing(), "things.example.com") == ["failed"]
+
+
 @pytest.mark.cluster
 def test_objects_that_the_new_schema_would_refuse_are_seen(look: Any, sandbox: SandboxInfo) -> None:
     body = definition("certificates", "cert-manager.io", "Certificate", versions=("v1alpha2",))

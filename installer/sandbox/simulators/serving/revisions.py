@@ -97,7 +97,8 @@ class Revisions:
         metric = self._objects.ensure(forms.metric(autoscaler, *windows), AUTOSCALER)
         self._objects.tell(metric, [words.condition("Ready", True)], AUTOSCALER)
         mode = "Proxy" if decision.proxied else "Serve"
-        wanted = {"mode": mode, "numActivators": decision.activators}
+        # all of it, as the new autoscaler after an upgrade: Knative 1.6 spells a field anew
+        wanted = {**body["spec"], "mode": mode, "numActivators": decision.activators}
         if any(dig(sks, "spec", key) != value for key, value in wanted.items()):
             sks = self._objects.merge(sks, {"spec": wanted}, AUTOSCALER)
         ready = self._serve(revision, sks, proxied=mode == "Proxy")

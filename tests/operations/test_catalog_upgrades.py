@@ -1,0 +1,115 @@
+"""Upgrades between later releases whose manifests are at hand; `make test-catalog` runs them.
+
+`test_upgrade` has the reference release's, with everything that can go wrong.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from harness import MakePlace, Place, audited_writes
+
+from installer.catalog.load import load_releases
+from installer.cluster import ledger as ledgers
+from installer.cluster.client import Cluster
+from installer.cluster.wait import wait_ready
+from installer.core.cancel import Cancel
+from installer.core.objects import Ref
+from installer.operations.upgrade_serving import look
+from installer.sandbox import lifecycle
+
+pytestmark = [pytest.mark.cluster, pytest.mark.catalog]
+
+WAYS = [
+    ("kserve-0.9.0", "kserve-0.11.2", "1.25.3"),
+    ("kserve-0.11.2", "kserve-0.13.1", "1.34.4"),
+    ("kserve-0.13.1", "kserve-0.15.2", "1.34.4"),
+    ("kserve-0.15.2", "kserve-0.16.0", "1.34.4"),
+    ("kserve-0.16.0", "kserve-0.20.0", "1.34.4"),
+]
+MODEL = Ref("serving.kserve.io/v1beta1", "InferenceService", "models", "flowers")
+RUN = 1500
+
+
+def with_model(place: MakePlace, release: str, kubernetes: str) -> Place:
+    """The release with an InferenceService that is Ready."""
+    made = place(kubernetes)
+    first = made.installer.run("install", release, timeout=RUN)
+    assert first.code == 0, first.finished
+    cluster = made.cluster()
+    cluster.create({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": MODEL.namespace}})
+    cluster.create(
+        {
+            "apiVersion": MODEL.api_version,
+            "kind": MODEL.kind,
+            "metadata": {"name": MODEL.name, "namespace": MODEL.namespace},
+            "spec": {
+                "predictor": {
+                    "model": {
+                        "modelFormat": {"name": "tensorflow"},
+                        "storageUri": "gs://models/flowers",
+                    }
+                }
+            },
+        }
+    )
+    wait_ready(cluster, [MODEL], deadline=300, cancel=Cancel())
+    return made
+
+
+def uid_of(cluster: Cluster, ref: Ref) -> str:
+    obj = cluster.get(ref)
+    return "" if obj is None else str(obj["metadata"]["uid"])
+
+
+def knative_minors(events: list[dict[str, Any]]) -> list[int]:
+    """Minor versions of Knative, in the order in which they were applied."""
+    return [
+        int(event["version"].split(".")[1])
+        for event in events
+        if event["event"] == "component_finished" and event["component"] == "knative-serving"
+    ]
+
+
+def knative_span(release: str, target: str) -> tuple[int, int]:
+    """The first minor version of Knative after the release's, and the one after the target's."""
+    versions = [
+        ref.version
+        for name in (release, target)
+        for ref in load_releases()[name].components
+        if ref.name == "knative-serving"
+    ]
+    before, after = (int(version.split(".")[1]) for version in versions)
+    return before + 1, after + 1
+
+
+@pytest.mark.timeout(3600)
+@pytest.mark.parametrize(("release", "target", "kubernetes"), WAYS)
+def test_an_inferenceservice_stays_ready_and_answers_through_an_upgrade(
+    place: MakePlace, release: str, target: str, kubernetes: str
+) -> None:
+    there = with_model(place, release, kubernetes)
+    cluster = there.cluster()
+    uid = uid_of(cluster, MODEL)
+
+    done = there.installer.run("upgrade", target, timeout=RUN)
+    assert done.code == 0, done.finished
+    ledger = ledgers.read(cluster)
+    assert (ledger.release, ledger.state, ledger.before) == (target, "installed", release)
+
+    found = look(cluster, Cancel())
+    assert (found.unwell, found.silent) == ((), ())
+    assert uid_of(cluster, MODEL) == uid
+    seen = done.of("serving")
+    assert {(e["total"], e["ready"], e["asked"], e["answering"]) for e in seen} == {(1, 1, 1, 1)}
+    assert knative_minors(done.events) == list(range(*knative_span(release, target)))
+    owned = [entry.ref for entry in ledger.owners().values()]
+    assert [str(ref) for ref in owned if cluster.get(ref) is None] == []
+    assert there.installer.status("--exit-code")[0] == 0
+
+    before = len(audited_writes(there.audit_log))
+    again = there.installer.run("install", target, timeout=RUN)
+    assert again.finished["writes"] == 0
+    assert audited_writes(there.audit_log)[before:] == []
+    lifecycle.down(there.sandbox.name)
