@@ -7,7 +7,10 @@ Credentials, connections, requests and kinds: `connect`, `transport`, `session`,
 from __future__ import annotations
 
 import copy
+import json
 from collections.abc import Iterator, Mapping
+from contextlib import nullcontext
+from threading import Lock
 from typing import Any
 
 from installer.cluster import watching
@@ -31,12 +34,17 @@ _LAST_ANSWER = 4.0
 """Seconds for one answer to it."""
 WATCH_GRACE = 10.0
 """Seconds beyond a watch's own timeout after which its connection is taken for dead."""
-_PATIENCE = 2.2
-"""How much longer an answer about a CRD may take: until the API server's own limit of a minute.
+_LARGE = 500_000
+"""Bytes of a CRD from which on only one is sent at a time, and given more time.
 
-KServe 0.17 and later have CRDs of megabytes, which take a busy API server longer than half of that;
-who gives up earlier makes it begin anew.
+The API server ends every write after 34 seconds (k8s.io/apiserver: requestTimeoutUpperBound), and
+merging one of KServe 0.17's CRDs, of up to two megabytes, keeps a processor busy for long: several
+at once on a small control plane would all come to nothing, again and again.
 """
+_LARGE_ANSWER = 1.3
+"""How much longer one may take, so that the API server's own word is heard."""
+_LARGE_RETRY = 3.0
+"""How much longer passing failures of one are tried again."""
 _APPLY = "application/apply-patch+yaml"
 _METADATA_ONLY = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
 _PATCHES = {
@@ -69,6 +77,7 @@ class Cluster:
         self._session = Session(access, self.cancel, emit)
         self._discovery = Discovery(self._fetch_kinds)
         self._last_words: Cluster | None = None
+        self._one_large = Lock()
 
     @classmethod
     def connect(
@@ -311,18 +320,20 @@ class Cluster:
     ) -> Answer:
         """Server-side apply; code 201 when it created. Kind `field-conflict` unless forced."""
         ref = ref_of(obj)
-        patience = _PATIENCE if ref.kind == "CustomResourceDefinition" else 1.0
-        return self.answer(
-            "PATCH",
-            self._path(ref),
-            query=_query(dry_run, fieldManager=manager, force=str(force).lower()),
-            body=obj,
-            content_type=_APPLY,
-            deadline=self.request_timeout * patience,
-            retry=retry,
-            retry_for=self.retry_for * patience,
-            about=str(ref),
-        )
+        query = _query(dry_run, fieldManager=manager, force=str(force).lower())
+        large = ref.kind == "CustomResourceDefinition" and len(json.dumps(obj)) > _LARGE
+        with self._one_large if large else nullcontext():
+            return self.answer(
+                "PATCH",
+                self._path(ref),
+                query=query,
+                body=obj,
+                content_type=_APPLY,
+                deadline=self.request_timeout * (_LARGE_ANSWER if large else 1),
+                retry=retry,
+                retry_for=self.retry_for * (_LARGE_RETRY if large else 1),
+                about=str(ref),
+            )
 
     def replace(self, obj: Object, *, dry_run: bool = False) -> Object:
         """PUT an object; kind `conflict` when its resourceVersion is no longer the newest."""
