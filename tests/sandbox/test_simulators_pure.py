@@ -174,6 +174,28 @@ def test_an_inference_service_survives_the_way_to_v1alpha2_and_back() -> None:
     assert convert(old, new["apiVersion"]) == new
 
 
+def test_an_inference_pool_of_kserve_is_converted_there_and_back() -> None:
+    pool = {
+        "selector": {"app": "x"},
+        "targetPortNumber": 8000,
+        "extensionRef": {"kind": "Service", "name": "picker", "portNumber": 9002},
+    }
+    old = {
+        "apiVersion": "serving.kserve.io/v1alpha1",
+        "kind": "LLMInferenceServiceConfig",
+        "metadata": {"name": "x"},
+        "spec": {"router": {"scheduler": {"pool": {"spec": pool}}}},
+    }
+    new = convert(old, "serving.kserve.io/v1alpha2")
+    assert new["spec"]["router"]["scheduler"]["pool"]["spec"] == {
+        "selector": {"matchLabels": {"app": "x"}},
+        "targetPorts": [{"number": 8000}],
+        "endpointPickerRef": {"kind": "Service", "name": "picker", "port": {"number": 9002}},
+    }
+    assert convert(new, "serving.kserve.io/v1alpha1") == old
+    assert "pool" not in convert({**old, "spec": {"router": {}}}, new["apiVersion"])["spec"]
+
+
 def probe_answer(recordings: Path, file: str, probe: str) -> dict[str, Any]:
     """The last answer recorded for a probe."""
     lines = (recordings / "install" / file).read_text().splitlines()
