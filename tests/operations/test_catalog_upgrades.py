@@ -72,16 +72,9 @@ def knative_minors(events: list[dict[str, Any]]) -> list[int]:
     ]
 
 
-def knative_span(release: str, target: str) -> tuple[int, int]:
-    """The first minor version of Knative after the release's, and the one after the target's."""
-    versions = [
-        ref.version
-        for name in (release, target)
-        for ref in load_releases()[name].components
-        if ref.name == "knative-serving"
-    ]
-    before, after = (int(version.split(".")[1]) for version in versions)
-    return before + 1, after + 1
+def knative_minor(release: str) -> int:
+    refs = load_releases()[release].components
+    return next(int(r.version.split(".")[1]) for r in refs if r.name == "knative-serving")
 
 
 @pytest.mark.timeout(3600)
@@ -103,13 +96,14 @@ def test_an_inferenceservice_stays_ready_and_answers_through_an_upgrade(
     assert uid_of(cluster, MODEL) == uid
     seen = done.of("serving")
     assert {(e["total"], e["ready"], e["asked"], e["answering"]) for e in seen} == {(1, 1, 1, 1)}
-    assert knative_minors(done.events) == list(range(*knative_span(release, target)))
+    before, after = (knative_minor(name) for name in (release, target))
+    assert knative_minors(done.events) == (list(range(before + 1, after + 1)) or [after])
     owned = [entry.ref for entry in ledger.owners().values()]
     assert [str(ref) for ref in owned if cluster.get(ref) is None] == []
     assert there.installer.status("--exit-code")[0] == 0
 
-    before = len(audited_writes(there.audit_log))
+    written = len(audited_writes(there.audit_log))
     again = there.installer.run("install", target, timeout=RUN)
     assert again.finished["writes"] == 0
-    assert audited_writes(there.audit_log)[before:] == []
+    assert audited_writes(there.audit_log)[written:] == []
     lifecycle.down(there.sandbox.name)
