@@ -103,7 +103,8 @@ _REMAKE = "the controller makes it again when the InferenceService is changed or
 
 
 def _missing(scene: Scene, asked: Asked) -> Hop:
-    about = f"VirtualService of {asked.host}"
+    kind = _route_kind(scene)
+    about = f"{kind} of {asked.host}"
     ready = conditions(scene.service.obj).get("IngressReady", {})
     if ready.get("status") != "True":
         said = "is made once the InferenceService's components are ready"
@@ -112,11 +113,17 @@ def _missing(scene: Scene, asked: Asked) -> Hop:
         "virtual-service",
         about,
         "broken",
-        f"no VirtualService has {asked.host}, though the InferenceService says that its ingress "
+        f"no {kind} has {asked.host}, though the InferenceService says that its ingress "
         "is ready: the gateway answers 404",
         reason="NotFound",
         remedy=_REMAKE,
     )
+
+
+def _route_kind(scene: Scene) -> str:
+    """What should have the host: of a Deployment without Knative it is no VirtualService."""
+    raw = scene.owned_by(scene.service.obj, "Deployment")
+    return "Ingress or HTTPRoute" if raw else virtual_services.KIND
 
 
 def service_missing(scene: Scene, ref: Ref) -> Hop:

@@ -66,9 +66,9 @@ class Place:
         out, err = process.communicate(timeout=240)
         return process.returncode, out, err
 
-    def install(self) -> None:
-        """KFServing 0.5.1 with everything below it."""
-        words = ("install", "kfserving-0.5.1", "--yes", "--mirror", str(self.mirror))
+    def install(self, release: str = "kfserving-0.5.1") -> None:
+        """A release with everything below it."""
+        words = ("install", release, "--yes", "--mirror", str(self.mirror))
         code, _, err = self.run(*words)
         assert code == 0, err
 

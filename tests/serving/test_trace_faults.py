@@ -8,16 +8,19 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from serving_place import Place, eventually
+import yaml
+from serving_place import API_VERSION, Place, eventually
 
-from installer.core.objects import Object, Ref
+from installer.core.objects import Object, Ref, conditions
 from installer.sandbox.script import ImageRule, ModelRule, Script
+from installer.serving.inference_service import KIND
 
 pytestmark = pytest.mark.cluster
 
 NAME = "flowers-sample"
 VIRTUAL_SERVICE = "networking.istio.io/v1beta1"
 serving = pytest.mark.usefixtures("sample")
+KFSERVING_061 = "raw.githubusercontent.com/kserve/kserve/v0.6.1/install/v0.6.1/kfserving.yaml"
 KFSERVING, NET_ISTIO = "kfserving-controller", "net-istio-controller"
 
 
@@ -95,6 +98,29 @@ def test_the_service_of_the_local_gateway_is_missing(place: Place) -> None:
         verdicts = {hop.kind: hop.verdict for hop in report.outside.hops}
         assert verdicts["request"] == "note"
         assert any(hop.reason == "ComponentAnswers" for hop in report.outside.hops)
+    _holds_again(place)
+
+
+@serving
+def test_kfserving_0_6_1_over_knative_0_18_is_ready_and_every_request_is_lost(
+    place: Place,
+) -> None:
+    """The trap recorded on a real cluster: net-istio 0.18 has that Service in another namespace."""
+    config = Ref("v1", "ConfigMap", "kfserving-system", "inferenceservice-config")
+    before = place.cluster.get(config)
+    assert before is not None
+    newer = yaml.load_all((place.mirror / KFSERVING_061).read_text(), yaml.CSafeLoader)
+    (after,) = [obj for obj in newer if obj["kind"] == "ConfigMap" and "ingress" in obj["data"]]
+    place.cluster.patch(config, {"data": after["data"]})
+    report = place.blamed(NAME, "gateway", "NoService")
+    blamed = report.outside.first_broken
+    assert blamed is not None
+    assert blamed.object == "Service istio-system/knative-local-gateway"
+    assert "knative-serving" in blamed.says
+    isvc = place.cluster.get(Ref(API_VERSION, KIND, "default", NAME))
+    assert conditions(isvc or {})["Ready"]["status"] == "True"
+    assert place.trace(NAME).outside.hops[-1].verdict == "broken", "a request gets 503"
+    place.cluster.patch(config, {"data": before["data"]})
     _holds_again(place)
 
 

@@ -20,6 +20,7 @@ from installer.sandbox.simulators.serving.base_forms import (
     labels_of,
 )
 from installer.sandbox.simulators.serving.dialect import KUBEFLOW, Dialect
+from installer.sandbox.simulators.serving.raw import RawDeployments
 from installer.sandbox.simulators.serving.revisions import Revisions
 from installer.sandbox.simulators.serving.routes import Routes
 from installer.sandbox.simulators.serving.settings import Settings
@@ -31,6 +32,12 @@ KNATIVE_MANAGER = "controller"
 FINALIZER = "inferenceservice.finalizers"
 GOING = 3.0
 """Seconds until KFServing's controller let go of a deleted InferenceService, as recorded."""
+
+LOCAL_GATEWAY = {
+    "localGateway": "cluster-local-gateway.knative-serving",
+    "localGatewayService": "cluster-local-gateway.istio-system.svc.cluster.local",
+}
+"""Of KFServing 0.5.0-rc0, whose ConfigMap cannot say it; as 0.5.1's does, entry `ingress`."""
 
 _LETTERS = "bcdfghjklmnpqrstvwxz2456789"
 """What the API server makes generated names of."""
@@ -45,6 +52,7 @@ class Chain:
         settings: Settings,
         revisions: Revisions,
         routes: Routes,
+        raw: RawDeployments,
         events: Events,
     ) -> None:
         self._objects = objects
@@ -52,6 +60,7 @@ class Chain:
         self._settings = settings
         self._revisions = revisions
         self._routes = routes
+        self._raw = raw
         self._events = events
 
     def reconcile(self, group: str, namespace: str, name: str) -> float | None:
@@ -62,13 +71,19 @@ class Chain:
         dialect = self._settings.dialect(group, self._manager(group))
         if isvc["metadata"].get("deletionTimestamp"):
             return self._delete(isvc, dialect)
-        if self._manager(group) is not None:
-            isvc = self._begin(isvc, dialect)
+        working = self._manager(group) is not None
+        if working:
+            isvc = self._hold(isvc, dialect)
+            if self._raw.wants(isvc, dialect):
+                if self._raw.reconcile(isvc, dialect):
+                    self._say_ready(isvc)
+                return None
+            self._begin(isvc, dialect)
         service = self._objects.of(SERVING_V1, "Service").get(namespace, name + dialect.suffix)
         wait = None
         if service is not None and self._knative():
             wait = self._serve(service)
-        if self._manager(group) is not None:
+        if working:
             self._finish(isvc, dialect)
         return wait
 
@@ -99,14 +114,16 @@ class Chain:
         self._objects.finalize(isvc, FINALIZER, dialect.manager)
         return None
 
-    def _begin(self, isvc: Object, dialect: Dialect) -> Object:
+    def _hold(self, isvc: Object, dialect: Dialect) -> Object:
         if FINALIZER not in (isvc["metadata"].get("finalizers") or []):
             patch = {"metadata": {"finalizers": [FINALIZER]}}
             isvc = self._objects.merge(isvc, patch, dialect.manager)
+        return isvc
+
+    def _begin(self, isvc: Object, dialect: Dialect) -> None:
         predictors = self._settings.inference(dialect, "predictors")
         body = forms.knative_service(isvc, dialect, predictors)
         self._objects.keep(body, dialect.manager, "spec")
-        return isvc
 
     # Knative's part
 
@@ -181,15 +198,17 @@ class Chain:
             return
         self._objects.tell(isvc, found, dialect.manager, **more)
         if ready and before != "True":
-            text = f"InferenceService [{name}] is Ready"
-            source = "v1beta1Controllers"
-            self._events.about(isvc, "Normal", "InferenceServiceReady", text, source=source)
+            self._say_ready(isvc)
+
+    def _say_ready(self, isvc: Object) -> None:
+        text = f"InferenceService [{isvc['metadata']['name']}] is Ready"
+        source = "v1beta1Controllers"
+        self._events.about(isvc, "Normal", "InferenceServiceReady", text, source=source)
 
     def _lead(self, isvc: Object, dialect: Dialect) -> None:
         """The InferenceService's own Service and VirtualService."""
-        ingress = self._settings.inference(dialect, "ingress")
-        needed = ("ingressGateway", "localGateway", "localGatewayService")
-        if not all(ingress.get(key) for key in needed):
+        ingress = {**LOCAL_GATEWAY, **self._settings.inference(dialect, "ingress")}
+        if not ingress.get("ingressGateway"):
             return
         top = forms.top_service(isvc, ingress["localGatewayService"])
         self._objects.keep(top, dialect.manager, "spec")

@@ -22,8 +22,15 @@ from installer.sandbox.simulators.roles import ACTIVATOR
 from installer.sandbox.simulators.serving import models
 from installer.sandbox.simulators.serving.base_forms import ISTIO_V1, KNATIVE, labels_of
 from installer.sandbox.simulators.serving.models import Reply
+from installer.sandbox.simulators.serving.raw_forms import INGRESS_V1
 from installer.sandbox.simulators.serving.routes import INGRESS, ISTIO
-from installer.sandbox.simulators.serving.routing import Asked, gateways_at, route, service_of
+from installer.sandbox.simulators.serving.routing import (
+    Asked,
+    gateways_at,
+    ingress_route,
+    route,
+    service_of,
+)
 from installer.sandbox.simulators.serving.traffic import Key, Traffic
 from installer.sandbox.simulators.serving.world import Objects, addresses
 
@@ -115,6 +122,8 @@ class Gateway:
                 return _unhealthy()
             asked = Asked(host, request.path, request.headers)
             hop = route(self._objects.of(ISTIO_V1, "VirtualService").all(), at, asked)
+            if hop is None and service == INGRESS:
+                hop = ingress_route(self._objects.of(INGRESS_V1, "Ingress").all(), asked)
             if hop is None:
                 return Reply(404, b"", _ENVOY)
             host = hop.headers.get("Host", host)

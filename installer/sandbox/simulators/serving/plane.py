@@ -12,6 +12,7 @@ from installer.sandbox.simulators.serving.base_forms import KNATIVE, SERVING_V1,
 from installer.sandbox.simulators.serving.chain import FINALIZED, Chain
 from installer.sandbox.simulators.serving.dialect import KSERVE, KUBEFLOW
 from installer.sandbox.simulators.serving.gateway import Gateway
+from installer.sandbox.simulators.serving.raw import RawDeployments
 from installer.sandbox.simulators.serving.revisions import Revisions
 from installer.sandbox.simulators.serving.routes import INGRESS, ISTIO, Routes
 from installer.sandbox.simulators.serving.scaling import Scaling
@@ -58,6 +59,7 @@ class ServingPlane:
             settings,
             Revisions(self._objects, settings, scaling),
             Routes(self._objects, settings),
+            RawDeployments(self._objects, settings),
             events,
         )
         self.gateway = Gateway(self._objects, traffic)

@@ -13,6 +13,8 @@ from typing import Any
 
 from installer.core.objects import Object, dig
 
+ISTIO_CLASS = "istio"
+
 
 @dataclass(frozen=True, slots=True)
 class Hop:
@@ -59,6 +61,25 @@ def route(virtual_services: Iterable[Object], at: set[str], asked: Asked) -> Hop
         for rule in dig(service, "spec", "http", default=[]):
             if _matches(rule, service, gateways, asked):
                 return _hop(service, rule)
+    return None
+
+
+def ingress_route(ingresses: Iterable[Object], asked: Asked) -> Hop | None:
+    """The way that a Kubernetes Ingress of Istio's class tells its ingress gateway.
+
+    istio.io, reference of MeshConfig: ingressClass is `istio` by default.
+    """
+    for ingress in sorted(ingresses, key=_age):
+        if dig(ingress, "spec", "ingressClassName") != ISTIO_CLASS:
+            continue
+        for rule in dig(ingress, "spec", "rules", default=[]):
+            if rule.get("host") != asked.host:
+                continue
+            for path in dig(rule, "http", "paths", default=[]):
+                if asked.path.startswith(path.get("path") or "/"):
+                    namespace, name = (ingress["metadata"][key] for key in ("namespace", "name"))
+                    backend = path["backend"]["service"]
+                    return Hop(f"{namespace}/{name}", backend["name"], backend["port"]["number"])
     return None
 
 

@@ -272,3 +272,20 @@ def of_inference_service(service: Object | None, routed: bool) -> list[Condition
         result.append(condition("IngressReady", True))
     result.append(_plain(ready, "Ready"))
     return ordered(result)
+
+
+def of_raw(available: Mapping[str, Any]) -> list[Condition]:
+    """Conditions of an InferenceService without Knative; available: of its Deployment.
+
+    kserve/kserve@v0.15: inference_service_status.go, PropagateRawStatus; its Ingress is made once
+    the predictor is ready (kube_ingress_reconciler.go).
+    """
+    predictor = _plain(available or {"status": "Unknown"}, "PredictorReady")
+    if predictor["status"] == "True":
+        # SetCondition takes over the Deployment's words only where something is not well
+        predictor = condition("PredictorReady", True)
+        way = condition("IngressReady", True)
+    else:
+        way = condition("IngressReady", False, "Predictor ingress not created")
+    worst = predictor if predictor["status"] != "True" else way
+    return ordered([way, predictor, _plain(worst, "Ready")])

@@ -18,6 +18,7 @@ from installer.sandbox.simulators.serving.base_forms import (
     labels_of,
 )
 from installer.sandbox.simulators.serving.dialect import KSERVE, KUBEFLOW
+from installer.sandbox.simulators.serving.raw_forms import INGRESS_V1, SCALER_V1
 from installer.sandbox.simulators.world import World, now
 
 _KINDS = {
@@ -31,6 +32,8 @@ _KINDS = {
     (NETWORK_V1, "ServerlessService"): "serverlessservices",
     (NETWORK_V1, "Ingress"): "ingresses",
     (CACHING_V1, "Image"): "images",
+    (INGRESS_V1, "Ingress"): "ingresses",
+    (SCALER_V1, "HorizontalPodAutoscaler"): "horizontalpodautoscalers",
     (ISTIO_V1, "VirtualService"): "virtualservices",
     (ISTIO_V1, "Gateway"): "gateways",
     (f"{KUBEFLOW}/v1beta1", "InferenceService"): "inferenceservices",
