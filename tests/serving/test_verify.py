@@ -216,3 +216,26 @@ def _runs(place: Place, image: str) -> bool:
         and "deletionTimestamp" not in pod["metadata"]
         for pod in pods
     )
+
+
+def test_autoscaling_tells_where_each_value_comes_from(place: Place) -> None:
+    """An annotation before the cluster's ConfigMap before the default of this version."""
+    config = Ref("v1", "ConfigMap", "knative-serving", "config-autoscaler")
+    place.cluster.patch(config, {"data": {"stable-window": "90s"}})
+    ref = place.create("scaled", maxReplicas=8)
+    annotations = {"autoscaling.knative.dev/target": "10"}
+    place.cluster.patch(ref, {"metadata": {"annotations": annotations}})
+    place.ready(ref)
+    code, out, err = place.run("autoscaling", "scaled", "--concurrency", "25", "-o", "json")
+    assert code == 0, err
+    told = json.loads(out)
+    found = {name: (s["value"], s["origin"]) for name, s in told["settings"].items()}
+    assert found["target"][0] == "10"
+    assert "InferenceService" in found["target"][1]
+    assert found["window"][0].startswith("90")
+    assert "config-autoscaler" in found["window"][1]
+    assert found["panic threshold"][0].startswith("200")
+    assert "default" in found["panic threshold"][1]
+    assert told["load"]["pods"] == 4
+    place.cluster.patch(config, {"data": {"stable-window": None}})
+    place.remove(ref)
