@@ -26,7 +26,7 @@ $(READY): requirements-dev.txt pyproject.toml tools/setup.sh
 etcd:
 	@tools/etcd.sh
 
-demo: setup etcd ## a sandbox, preflight, plan, an install on it, and proof that it serves
+demo: setup etcd ## a sandbox, preflight, plan, an install on it, and proof that it serves and scales
 	@tools/demo.sh
 
 test: setup etcd ## all tests but the long ones; ARGS="-k word" chooses, WORKERS=1 one at a time

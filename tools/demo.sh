@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # The quick start: a sandbox, its preflight, the plan, an install, the same again, the status,
-# proof that it serves, and the way of a request.
+# proof that it serves, the way of a request, and what load does.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 . tools/beside.sh
@@ -39,10 +39,14 @@ show status --kubeconfig "$kubeconfig"
 
 echo
 echo "# a model must answer through the ingress; it stays, to be looked at"
-show verify --kubeconfig "$kubeconfig" --keep
+show verify --kubeconfig "$kubeconfig" --isvc tools/demo-model.yaml --keep
 model=$(.venv/bin/python tools/kept_model.py "$kubeconfig")
 show trace "$model" --kubeconfig "$kubeconfig"
-show autoscaling "$model" --kubeconfig "$kubeconfig" --concurrency 250
+show autoscaling "$model" --kubeconfig "$kubeconfig" --concurrency 25
+
+echo
+echo "# 25 requests at a time want 25 / (10 × 70 %) pods: 4, and 1 again when they have ended"
+show bench "$model" --kubeconfig "$kubeconfig" -z 20s -c 25
 
 cat <<EOF
 
@@ -52,6 +56,7 @@ webhooks and models are simulated. To try next:
   export PATH=$PWD/.venv/bin:\$PATH KUBECONFIG=$kubeconfig
   kserve-installer status -o json
   kserve-installer trace $model --html trace.html
+  kserve-installer bench $model --rate 100 -z 20s --slo p99=500ms --html load.html
   kserve-installer uninstall --dry-run --delete-inferenceservices
   kubectl get pods --all-namespaces
   kserve-installer sandbox down --name $name

@@ -12,7 +12,7 @@ from installer.core.errors import UsageError
 
 if TYPE_CHECKING:
     from installer.load.shape import Load, Stage
-    from installer.operations.bench import Wanted
+    from installer.operations.bench_request import Wanted
     from installer.serving.bench.slo import Limit
 
 _SECONDS = 30.0
@@ -77,7 +77,7 @@ def bench_flags(parser: Parser) -> None:
 def wanted(args: Namespace) -> Wanted:
     """What the flags ask for; a file is read. Raises UsageError with what does not fit together."""
     from installer.cli.verify_command import read_bytes
-    from installer.operations.bench import Wanted, split_address
+    from installer.operations.bench_request import Wanted, split_address
 
     if args.address:
         split_address(args.address)

@@ -45,6 +45,11 @@ class Latencies:
         self.total += other.total
         self._counts.add(other._counts)
 
+    def clear(self) -> None:
+        """Forget every value. A histogram is used again, since one holds itself in a circle."""
+        self.total = self.fastest = self.slowest = 0.0
+        self._counts.reset()
+
     @property
     def average(self) -> float:
         """Seconds; 0 without values."""

@@ -134,6 +134,7 @@ class Recorder:
         open_loop: bool = False,
         on_row: Callable[[Row], None] = lambda _: None,
         on_sample: Callable[[Sample], None] | None = None,
+        most_rows: int = MOST_ROWS,
     ) -> None:
         """began: when the first row starts. counts_from: when the warm-up is over."""
         self.totals = Totals()
@@ -142,6 +143,7 @@ class Recorder:
         self._zero = counts_from
         self._on_row = on_row
         self._on_sample = on_sample
+        self._most_rows = most_rows
         self._second = Latencies()
         self._late = 0.0
         self._sent = self._answered = 0
@@ -240,13 +242,13 @@ class Recorder:
         )
         if not self._warm:
             self.totals.latencies.add(self._second)
-        self._second = Latencies()
+        self._second.clear()
         self._row_began, self._area, self._late = now, 0.0, 0.0
         self._warm = now < self._zero
         self._sent = self._answered = 0
         self._errors = Counter()
         self.rows.append(row)
-        if len(self.rows) > MOST_ROWS:
+        if len(self.rows) > self._most_rows:
             self.rows = merged(self.rows)
         self._on_row(row)
 

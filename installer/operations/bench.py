@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from time import perf_counter
 
 from installer.cluster.client import Cluster
@@ -12,18 +12,16 @@ from installer.core.cancel import Cancel
 from installer.core.errors import ChecksFailed, InstallerError, UsageError
 from installer.load.generator import Result, Watchers, run
 from installer.load.recorder import Row, Sample
-from installer.load.request import Target
-from installer.load.shape import Load
 from installer.operations.asking import NOT_HERE, Asking, Door, after, door, entries
 from installer.operations.autoscaling import AutoscalingReport, autoscaling
+from installer.operations.bench_request import Sending, Wanted, given, load_text
 from installer.serving import inference_service
 from installer.serving.autoscaling import Setting
-from installer.serving.bench.findings import findings
+from installer.serving.bench.findings import Finding, findings
 from installer.serving.bench.panic import seconds_of
 from installer.serving.bench.pods import State
 from installer.serving.bench.recording import Recording
 from installer.serving.bench.report import Report
-from installer.serving.bench.slo import Limit
 from installer.serving.bench.verdict import Observed, at_rest, load_end, verdict
 from installer.serving.inference_service import InferenceService
 from installer.serving.ingress import Entry
@@ -31,30 +29,6 @@ from installer.serving.replies import Meaning, meaning
 
 _MARGIN = 60.0
 """Seconds beyond what Knative's rules allow that a scale-down may take."""
-
-
-@dataclass(frozen=True, slots=True)
-class Wanted:
-    """What is asked for.
-
-    path, method, body: of the request; empty for a question for the model's state, or a prediction
-    where there is a body. host: another Host header. address: HOST:PORT to send to instead of a
-    way into the cluster that is found. foreign: whether that may be no gateway of the cluster.
-    wait_down: wait until pods are back at the minimum; down_limit: seconds, None for what the
-    settings imply.
-    """
-
-    load: Load
-    method: str = ""
-    path: str = ""
-    body: bytes = b""
-    content_type: str = "application/json"
-    host: str = ""
-    address: str = ""
-    foreign: bool = False
-    wait_down: bool = True
-    down_limit: float | None = None
-    limits: tuple[Limit, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +49,7 @@ class _Bench:
     cancel: Cancel
     progress: Progress
     unseen: list[str] = field(default_factory=list)
+    remarks: list[Finding] = field(default_factory=list)
 
     def run(self) -> Report:
         scaling = self._scaling()
@@ -110,11 +85,11 @@ class _Bench:
             self.cluster.context,
             self.service.name,
             scaling.revision if scaling else "",
-            self._told(opened),
-            self._request_line(),
+            self._request.where(opened),
+            self._request.line,
             observed,
             found,
-            tuple(findings(found, observed)),
+            (*self.remarks, *findings(found, observed)),
             (*self.unseen, *unseen),
             self.cancel.stopped,
         )
@@ -127,7 +102,7 @@ class _Bench:
                 raise
             self.unseen.append(f"autoscaling settings: {error.message}")
             return None
-        self.unseen += found.warnings
+        self.remarks += [Finding("warn", text) for text in found.warnings]
         return found
 
     # the way in
@@ -135,46 +110,19 @@ class _Bench:
     def _ways(self) -> list[Entry]:
         if not self.wanted.address:
             return entries(self.cluster, self.service, self.asking)
-        return [self._given()]
-
-    def _given(self) -> Entry:
-        """The address that the user gave, if it leads into this cluster."""
-        host, port = split_address(self.wanted.address)
-        try:
-            known = entries(self.cluster, self.service, replace(self.asking, via=None))
-            said = ", ".join(entry.address for entry in known if entry.host)
-        except InstallerError as error:
-            if not self.wanted.foreign:
-                raise
-            known, said = [], error.message
-        for entry in known:
-            if (entry.host, entry.port) == (host, port):
-                return entry
-        if not self.wanted.foreign:
-            raise ChecksFailed(
-                f"{self.wanted.address} is no address of this cluster's gateway"
-                + (f", which has {said}" if said else ""),
-                kind="foreign-address",
-                object=self.wanted.address,
-                remedy="leave --address out to send to the gateway; --yes-really sends the load "
-                "there all the same, which is right only where it is yours",
-            )
-        scheme = self.asking.scheme or self.service.scheme
-        first = known[0] if known else None
-        service = first.service if first else self.service.ref
-        return Entry("lb", scheme, host, port, service, port)
+        return [given(self.cluster, self.service, self.asking, self.wanted)]
 
     @property
-    def _host(self) -> str:
-        return self.wanted.host or self.service.host
+    def _request(self) -> Sending:
+        return Sending(self.service, self.wanted)
 
     def _probed(self, opened: Door, recording: Recording) -> Meaning | None:
         """What one question for the model's state is answered with; None where it would wake what
         is scaled to zero, which the load is to do."""
         if recording.now.ready == 0:
             return None
-        reply = opened.send(self._host, self.service.state_path)
-        return meaning(reply, self._host)
+        reply = opened.send(self._request.host, self.service.state_path)
+        return meaning(reply, self._request.host)
 
     def _must_serve(self, meant: Meaning | None) -> None:
         if meant is None:
@@ -189,27 +137,15 @@ class _Bench:
                 f"kserve-installer trace {self.service.name} shows each link",
             )
         if not meant.ok:
-            self.unseen.append(f"asked for its state the model {meant.says}")
+            said = f"before the load, asked for its state, the model was reached and {meant.says}"
+            self.remarks.append(Finding("warn", said))
 
     # the load
 
     def _loaded(self, opened: Door, recording: Recording) -> Result:
-        load, wanted = self.wanted.load, self.wanted
-        self.progress.says(f"sending {_load_text(load)} to {self._told(opened)}")
-        headers = {"User-Agent": "kserve-installer bench", **self.asking.headers}
-        if wanted.body:
-            headers = {"Content-Type": wanted.content_type, **headers}
-        target = Target(
-            opened.entry.host,
-            opened.entry.port,
-            self._host,
-            self._path,
-            self._method,
-            wanted.body,
-            headers,
-            opened.entry.scheme,
-            self.asking.verify,
-        )
+        load, request = self.wanted.load, self._request
+        self.progress.says(f"sending {load_text(load)} to {request.where(opened)}")
+        target = request.target(opened)
         watchers = Watchers(
             stop=lambda: self.cancel.stopped,
             row=lambda row: self.progress.second(row, recording.now),
@@ -226,32 +162,6 @@ class _Bench:
                 kind="name",
                 object=target.address,
             ) from error
-
-    @property
-    def _method(self) -> str:
-        return self.wanted.method or ("POST" if self.wanted.body else "GET")
-
-    @property
-    def _path(self) -> str:
-        if self.wanted.path:
-            return self.wanted.path
-        predicts = bool(self.wanted.body) or self._method == "POST"
-        return self.service.predict_path if predicts else self.service.state_path
-
-    def _request_line(self) -> str:
-        size = f", {len(self.wanted.body)} bytes" if self.wanted.body else ""
-        return f"{self._method} {self._path}{size}, Host: {self._host}"
-
-    def _told(self, opened: Door) -> str:
-        entry = opened.entry
-        if self.wanted.address:
-            return f"{entry.address}, as given"
-        ways = {
-            "lb": f"{entry.address}, the load balancer of {entry.service.name}",
-            "nodeport": f"{entry.address}, a node port of {entry.service.name}",
-            "port-forward": f"a port-forward of this process to pod {entry.pod}",
-        }
-        return ways[entry.via]
 
     # afterwards
 
@@ -321,17 +231,6 @@ def bench(
     return _Bench(cluster, service, wanted, asking, cancel, progress or Progress()).run()
 
 
-def split_address(text: str) -> tuple[str, int]:
-    """(host, port) of `HOST:PORT`, `[HOST]:PORT` or such a URL. Raises UsageError."""
-    scheme, _, rest = text.rpartition("://")
-    host, _, port = rest.rstrip("/").rpartition(":")
-    if not host or not port.isdecimal() or scheme not in ("", "http", "https"):
-        raise UsageError(
-            f"{text!r} is no address: expected HOST:PORT", kind="usage", object="--address"
-        )
-    return host.removeprefix("[").removesuffix("]"), int(port)
-
-
 def _minimum(scaling: AutoscalingReport | None) -> int | None:
     """Pods at rest: the lower end, or one where Knative may not go to zero."""
     if scaling is None:
@@ -349,21 +248,6 @@ def down_limit(settings: Mapping[str, Setting]) -> float:
     window = seconds_of(settings, "window", 60.0)
     more = ("scale to zero grace", "retention", "scale down delay")
     return 2 * window + sum(seconds_of(settings, name, 0.0) for name in more) + _MARGIN
-
-
-def _load_text(load: Load) -> str:
-    warm = f" after {load.warm_up:g} s of warm-up" if load.warm_up else ""
-    if load.requests:
-        return (
-            f"{load.requests} requests, {load.stages[0].workers or load.stages[0]} at a time{warm}"
-        )
-    stages = ", then ".join(
-        f"{stage.rate:g} requests a second for {stage.seconds:g} s"
-        if stage.rate
-        else f"{stage.workers} requests at a time for {stage.seconds:g} s"
-        for stage in load.stages
-    )
-    return stages + warm
 
 
 def _pods_text(seen: State, after: float) -> str:

@@ -3,10 +3,17 @@
 from __future__ import annotations
 
 import socket
+import ssl
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
 
 from installer.load.request import Target
 
@@ -16,12 +23,16 @@ Answer = Callable[[bytes], bytes]
 
 
 class Server:
-    """requests: what has come in. connections: how many were made."""
+    """requests: what has come in. connections: how many were made. names: asked for by TLS."""
 
-    def __init__(self, answer: Answer) -> None:
+    def __init__(self, answer: Answer, tls: ssl.SSLContext | None) -> None:
         self.requests: list[bytes] = []
         self.connections = 0
+        self.names: set[str | None] = set()
         self._answer = answer
+        self._tls = tls
+        if tls is not None:
+            tls.sni_callback = lambda _socket, name, _context: self.names.add(name)
         self._listener = socket.create_server(("127.0.0.1", 0), backlog=512)
         self.port = self._listener.getsockname()[1]
         threading.Thread(target=self._accept, daemon=True).start()
@@ -46,6 +57,8 @@ class Server:
     def _serve(self, connection: socket.socket) -> None:
         with connection:
             try:
+                if self._tls is not None:
+                    connection = self._tls.wrap_socket(connection, server_side=True)
                 while data := connection.recv(65536):
                     self.requests.append(data)
                     answer = self._answer(data)
@@ -57,9 +70,9 @@ class Server:
 
 
 @contextmanager
-def serving(answer: Answer = lambda _: OK) -> Iterator[Server]:
+def serving(answer: Answer = lambda _: OK, tls: ssl.SSLContext | None = None) -> Iterator[Server]:
     """A server while entered."""
-    server = Server(answer)
+    server = Server(answer, tls)
     try:
         yield server
     finally:
@@ -87,3 +100,31 @@ def stalling(period: float, stall: float) -> Answer:
         return OK
 
     return wait
+
+
+def certificate(folder: Path, name: str) -> ssl.SSLContext:
+    """TLS with a certificate that nobody but itself has signed."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    subject = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, name)])
+    now = datetime.now(UTC)
+    made = (
+        x509.CertificateBuilder()
+        .subject_name(subject)
+        .issuer_name(subject)
+        .public_key(key.public_key())
+        .serial_number(1)
+        .not_valid_before(now - timedelta(hours=1))
+        .not_valid_after(now + timedelta(hours=1))
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName(name)]), critical=False)
+        .sign(key, hashes.SHA256())
+    )
+    file = folder / "server.pem"
+    private = key.private_bytes(
+        serialization.Encoding.PEM,
+        serialization.PrivateFormat.PKCS8,
+        serialization.NoEncryption(),
+    )
+    file.write_bytes(private + made.public_bytes(serialization.Encoding.PEM))
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(file)
+    return context

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import socket
+from pathlib import Path
 
 import pytest
-from loopback import OK, after, serving, stalling
+from loopback import OK, after, certificate, serving, stalling
 
 from installer.load.generator import Result, Watchers, run
-from installer.load.recorder import Sample
+from installer.load.recorder import Recorder, Sample
+from installer.load.request import Target
 from installer.load.shape import Load, Stage
 
 
@@ -99,8 +101,6 @@ def test_each_kind_of_failure_has_a_word_of_its_own() -> None:
         assert kinds(run(server.target(), _requests(1, timeout=0.2))) == {"timeout"}
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
-    from installer.load.request import Target
-
     assert kinds(run(Target("127.0.0.1", port, "x"), _requests(2))) == {"refused"}
 
 
@@ -205,3 +205,28 @@ def test_each_sample_is_told_and_a_reader_that_fails_ends_the_run() -> None:
 
     with serving() as server, pytest.raises(BrokenPipeError):
         run(server.target(), _load(Stage(60, 2)), Watchers(sample=gone))
+
+
+def test_tls_is_spoken_for_the_name_of_the_host_and_an_unknown_signer_is_told(
+    tmp_path: Path,
+) -> None:
+    with serving(tls=certificate(tmp_path, "model.example.com")) as server:
+        trusting = run(server.target(scheme="https", verify=False), _requests(3, workers=1))
+        strict = run(server.target(scheme="https"), _requests(1))
+    assert dict(trusting.totals.statuses) == {200: 3}
+    assert dict(strict.totals.errors) == {"certificate": 1}
+    assert server.names == {"model.example.com"}
+
+
+def test_rows_of_many_hours_stay_within_their_number_and_keep_every_request() -> None:
+    recorder = Recorder(0.0, 0.0, most_rows=16)
+    for second in range(100):
+        now = second + 0.5
+        recorder.sending(now)
+        recorder.landed(now)
+        recorder.answered(Sample(0.01, 0, 0, 0, 0.01, 0, 200, now), 1, now, 0.01)
+        recorder.row(float(second + 1))
+    assert len(recorder.rows) <= 16
+    assert sum(row.answered for row in recorder.rows) == 100
+    assert sum(row.seconds for row in recorder.rows) == pytest.approx(100)
+    assert len(recorder.totals.latencies) == 100

@@ -6,6 +6,7 @@ import json
 import signal
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -106,7 +107,20 @@ def test_a_model_that_fails_breaks_the_limit_for_errors(place: Place) -> None:
     assert report["requests"]["errors"] == {"HTTP 500": 20}
     code, report = _report(place, *words)
     assert code == 1
+    assert any("answers 500" in finding["says"] for finding in report["findings"])
     assert any("no request got a good answer" in f["says"] for f in report["findings"])
+
+
+def test_a_login_in_front_is_told_before_anything_is_sent(place: Place) -> None:
+    login = replace(_script(), login="https://login.example.com/dex/auth?response_type=code")
+    place.behave(login)
+    code, _, err = place.run("bench", "loaded", "-n", "3")
+    assert code == 3
+    assert "is sent to a login page at login.example.com" in err
+    words = ("-n", "3", "-c", "1", "--no-wait-down", "-H", "Cookie: authservice_session=secret")
+    code, report = _report(place, *words)
+    assert code == 0
+    assert "secret" not in json.dumps(report)
 
 
 def test_a_body_is_sent_as_a_prediction(place: Place, tmp_path: Path) -> None:
