@@ -12,7 +12,7 @@ SHELL_SCRIPTS := $(wildcard tools/*.sh) .ci/run
 WORKERS ?= 2
 PYTHON_FILES := installer tests tools benchmarks playbooks
 
-.PHONY: help setup etcd demo test test-kill test-catalog lint format format-check check docs bench clean
+.PHONY: help setup etcd demo test test-kill molecule test-catalog lint format format-check check docs bench clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -38,12 +38,15 @@ test-kill: setup etcd ## SIGKILL at every event of an install: hours; KILL_SHARD
 test-catalog: setup etcd ## every release whose manifests are at hand, and upgrades between them
 	@$(BIN)/pytest -m catalog $(ARGS)
 
+molecule: setup etcd ## molecule's scenarios against sandboxes; ARGS="default" chooses
+	@tools/molecule.sh $(ARGS)
+
 lint: setup ## style, types, import layers, generated documentation, shell syntax
 	@$(BIN)/ruff check $(PYTHON_FILES)
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
 	@$(BIN)/python tools/generate_docs.py --check
-	@$(BIN)/yamllint --strict playbooks inventory.example
+	@$(BIN)/yamllint --strict playbooks molecule .config inventory.example
 	@cd playbooks && ANSIBLE_COLLECTIONS_PATH=collections PATH="$(CURDIR)/$(BIN):$$PATH" ansible-lint --offline --profile production -q
 	@for script in $(SHELL_SCRIPTS); do bash -n "$$script"; done
 

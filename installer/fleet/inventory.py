@@ -12,7 +12,7 @@ from typing import Any
 from installer.catalog.load import load_releases
 from installer.core.errors import InstallerError, InvalidInput, Problem, UsageError
 from installer.core.masking import masked
-from installer.fleet.model import CLUSTERS, FleetOptions
+from installer.fleet.model import CLUSTERS, NODES, FleetOptions
 from installer.fleet.places import Places, find_places, groups_of
 from installer.fleet.runner import read_inventory
 from installer.fleet.variables import is_foreign, is_hidden, known, taken_by
@@ -27,17 +27,19 @@ class Host:
     """One cluster of the inventory: variables as Ansible knows them, groups with inner ones first.
 
     local: its commands run on this machine, so that its files can be looked at.
+    node: it is no cluster but a machine.
     """
 
     name: str
     variables: Mapping[str, Any]
     groups: tuple[str, ...]
     local: bool
+    node: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Inventory:
-    """The clusters that a run is about, in the order of the inventory."""
+    """The clusters that a run is about, in the order of the inventory; machines come last."""
 
     hosts: tuple[Host, ...]
     canaries: tuple[str, ...]
@@ -55,10 +57,11 @@ def load(options: FleetOptions) -> Inventory:
                 remedy="cp inventory.example inventory, edit it, and name it with -i",
             )
     listed = read_inventory(options.inventory, options.limit, options.vault_password_file)
-    hosts = _hosts(listed)
+    hosts = _hosts(listed, CLUSTERS)
     places = find_places(options.inventory)
     if not hosts:
         raise _nothing(options, places)
+    hosts += _hosts(listed, NODES) if options.command == "preflight" else ()
     problems = sorted(set(_problems(hosts, places, options)), key=_order)
     if problems:
         raise InvalidInput("the inventory", problems, remedy=_REMEDY)
@@ -71,7 +74,7 @@ def _order(problem: Problem) -> tuple[str, int, str]:
     return file, int(line), str(problem)
 
 
-def _hosts(listed: Mapping[str, Any]) -> tuple[Host, ...]:
+def _hosts(listed: Mapping[str, Any], group: str) -> tuple[Host, ...]:
     groups = {name: group for name, group in listed.items() if name != "_meta"}
     variables = listed.get("_meta", {}).get("hostvars", {})
     names = dict.fromkeys(
@@ -80,11 +83,11 @@ def _hosts(listed: Mapping[str, Any]) -> tuple[Host, ...]:
     found = []
     for name in names:
         inside = groups_of(name, groups)
-        if CLUSTERS in inside:
+        if group in inside:
             own = variables.get(name, {})
             connection = own.get("ansible_connection")
             local = connection == "local" or (connection is None and name == "localhost")
-            found.append(Host(name, own, tuple(inside), local))
+            found.append(Host(name, own, tuple(inside), local, group == NODES))
     return tuple(found)
 
 
@@ -104,6 +107,8 @@ def _problems(hosts: tuple[Host, ...], places: Places, options: FleetOptions) ->
         yield Problem(f"{file}:{line}", "", found, f"it once; the other is in line {earlier}")
     for host in hosts:
         yield from _of_variables(host, places, options.command)
+        if host.node:
+            continue
         yield from _of_release(host, places, options)
         if host.local:
             yield from _of_files(host, places)
@@ -111,13 +116,14 @@ def _problems(hosts: tuple[Host, ...], places: Places, options: FleetOptions) ->
 
 
 def _of_variables(host: Host, places: Places, command: str) -> Iterator[Problem]:
-    taken = taken_by(command)
+    taken = taken_by("check-hosts" if host.node else command)
+    there = {**known(), **taken}
     for name, value in host.variables.items():
         if is_foreign(name):
             continue
-        variable = known().get(name)
+        variable = there.get(name)
         if variable is None:
-            near = difflib.get_close_matches(name, known(), n=1)
+            near = difflib.get_close_matches(name, there, n=1)
             meant = near[0] if near else "a variable of inventory.example"
             yield _problem(host, places, name, "there is no such variable", meant)
         elif not variable.takes(value):
@@ -197,7 +203,7 @@ def _of_twins(hosts: tuple[Host, ...], places: Places) -> Iterator[Problem]:
     for host in hosts:
         file = host.variables.get("kserve_kubeconfig")
         context = host.variables.get("kserve_context", "")
-        if not host.local or not file or is_hidden(file) or is_hidden(context):
+        if host.node or not host.local or not file or is_hidden(file) or is_hidden(context):
             continue
         first = seen.setdefault((str(Path(str(file)).expanduser()), context), host)
         if first is not host:

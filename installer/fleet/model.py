@@ -15,8 +15,9 @@ COMMANDS = ("preflight", "plan", "install", "upgrade", "verify", "status", "unin
 WITH_RELEASE = ("preflight", "plan", "install", "upgrade")
 """Commands that need to know a release for each cluster."""
 
-CLUSTERS = "clusters"
-"""The group of the inventory that holds the clusters; other groups are not this command's."""
+CLUSTERS, NODES = "clusters", "nodes"
+"""Groups of the inventory: clusters, and machines at which preflight looks too. Other groups are
+not this command's."""
 
 DONE, UNCHANGED, FAILED, UNREACHABLE, NOT_RUN, INTERRUPTED = (
     "done",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 from installer.core.errors import ExitCode
@@ -18,7 +18,12 @@ from installer.fleet.model import (
 )
 from installer.fleet.runner import TaskEvent
 
-_MODULES = {"preflight": "kserve_preflight", "verify": "kserve_verify", "status": "kserve_facts"}
+_MODULES = {
+    "preflight": "kserve_preflight",
+    "verify": "kserve_verify",
+    "status": "kserve_facts",
+}
+_OF_NODES = "kserve_hosts_check"
 _COUNTS = ("created", "changed_objects", "deleted")
 _DETAILS = (
     "components",
@@ -34,10 +39,14 @@ _DETAILS = (
 
 
 class Recorder:
-    """What becomes of each cluster; `on` takes the events in the order in which they come."""
+    """What becomes of each cluster; `on` takes the events in the order in which they come.
 
-    def __init__(self, command: str, names: Iterable[str]):
+    nodes: those of the names that are machines.
+    """
+
+    def __init__(self, command: str, names: Iterable[str], nodes: Collection[str] = ()):
         self._module = _MODULES.get(command, "kserve_stack")
+        self._nodes = nodes
         self.clusters = {name: ClusterRun(name) for name in names}
         self.working: dict[str, float] = {}
 
@@ -46,7 +55,7 @@ class Recorder:
         cluster = self.clusters.get(event.host)
         if cluster is None:
             return False
-        ours = event.module == self._module
+        ours = event.module == (_OF_NODES if event.host in self._nodes else self._module)
         if event.what == "started":
             return self._began(cluster, now) if ours else False
         if event.what == "unreachable":

@@ -99,6 +99,14 @@ def run_fleet(
     return FleetReport(folder, clusters, code, following.keep(code))
 
 
+def forks(serial: str, clusters: int) -> int:
+    """How many clusters are worked on at a time. Of batches, in which those that write go, none is
+    larger; those that only look go without: Ansible ends a run when a whole batch has failed."""
+    share = serial.removesuffix("%")
+    number = int(share) if share == serial else clusters * int(share) // 100
+    return max(1, min(number, clusters, _MOST_FORKS))
+
+
 class _Following:
     """The callbacks of one run; all of them come in the thread that runs Ansible."""
 
@@ -118,7 +126,8 @@ class _Following:
         self._folder = folder
         self._show = show
         self._cancel = cancel
-        self._recorder = Recorder(options.command, names)
+        nodes = {host.name for host in inventory.hosts if host.node}
+        self._recorder = Recorder(options.command, names, nodes)
         self._tails = {host.name: Tail(folder.log(host.name)) for host in inventory.hosts}
         self._local = {host.name for host in inventory.hosts if host.local}
         self._began = time.time()
@@ -132,16 +141,16 @@ class _Following:
         variables: dict[str, Any] = {
             "kserve_log_dir": here.format(folder.logs),
             "kserve_stop_file": here.format(folder.stop_file),
-            "kserve_serial": options.serial,
         }
         if options.command in WRITING:
+            variables["kserve_serial"] = options.serial
             variables["kserve_canary"] = options.canary
             variables["kserve_max_fail_percentage"] = options.max_fail
         return Play(
             playbook=options.command,
             inventory=[path.resolve() for path in options.inventory],
             limit=options.limit,
-            forks=max(1, min(len(self._tails), _MOST_FORKS)),
+            forks=forks(options.serial, len(self._tails)),
             variables={**variables, **options.variables},
             check=options.check,
             diff=options.diff,

@@ -1,4 +1,4 @@
-"""Which variables the playbooks know, read from the argument specification of their role."""
+"""Which variables the playbooks know, read from the argument specifications of their roles."""
 
 from __future__ import annotations
 
@@ -10,18 +10,21 @@ from typing import Any
 
 import yaml
 
-PREFIX = "kserve_"
-_COLLECTION = "collections/ansible_collections/kserve_installer/fleet"
-_SPECS = f"{_COLLECTION}/roles/kserve/meta/argument_specs.yml"
-_OF_THE_PLAYBOOKS = ("kserve_serial", "kserve_canary", "kserve_max_fail_percentage")
-_OTHER_ROLES = "kserve_hosts_"
-_ENTRIES = {"status": "facts"}
+_ROLES = "collections/ansible_collections/kserve_installer/fleet/roles"
+_PREFIX = "kserve_"
+_OF_THE_PLAYBOOKS = (
+    "kserve_canary",
+    "kserve_hosts_become",
+    "kserve_max_fail_percentage",
+    "kserve_serial",
+)
+_ENTRIES = {"status": ("kserve", "facts"), "check-hosts": ("kserve_hosts", "check")}
 _WORDS = ("yes", "no", "true", "false", "on", "off", "y", "n", "t", "f", "1", "0")
 
 
 @dataclass(frozen=True, slots=True)
 class Variable:
-    """A variable of the role: type as Ansible names it (str, path, int, bool, list, dict)."""
+    """A variable of a role: type as Ansible names it (str, path, int, float, bool, list, dict)."""
 
     name: str
     type: str
@@ -34,6 +37,7 @@ class Variable:
             "str": "a text",
             "path": "a path",
             "int": "a whole number",
+            "float": "a number",
             "bool": "true or false",
             "list": "a list",
             "dict": "a mapping",
@@ -51,9 +55,19 @@ class Variable:
             return (isinstance(value, int) and not isinstance(value, bool)) or (
                 isinstance(value, str) and value.strip().isdecimal()
             )
+        if self.type == "float":
+            return isinstance(value, (int, float)) or _is_number(value)
         if self.type == "bool":
             return isinstance(value, bool) or str(value).lower() in _WORDS
         return not isinstance(value, (list, dict)) and value is not None
+
+
+def _is_number(value: Any) -> bool:
+    try:
+        float(value)
+    except (TypeError, ValueError):
+        return False
+    return True
 
 
 def is_hidden(value: Any) -> bool:
@@ -65,25 +79,27 @@ def is_hidden(value: Any) -> bool:
 
 @cache
 def known() -> Mapping[str, Variable]:
-    """Every variable of the role that clusters use."""
-    return {name: found for entry in _specs().values() for name, found in entry.items()}
+    """Every variable of the roles, whichever command looks at it."""
+    entries = [entry for role in ("kserve", "kserve_hosts") for entry in _specs(role).values()]
+    return {name: found for entry in entries for name, found in entry.items()}
 
 
 def taken_by(command: str) -> Mapping[str, Variable]:
     """The variables that a command looks at."""
-    return _specs()[_ENTRIES.get(command, command)]
+    role, entry = _ENTRIES.get(command, ("kserve", command))
+    return _specs(role)[entry]
 
 
 def is_foreign(name: str) -> bool:
     """True for a variable that is not ours to judge."""
-    ours = name.startswith(PREFIX) and not name.startswith(_OTHER_ROLES)
-    return not ours or name in _OF_THE_PLAYBOOKS
+    return not name.startswith(_PREFIX) or name in _OF_THE_PLAYBOOKS
 
 
 @cache
-def _specs() -> Mapping[str, Mapping[str, Variable]]:
-    file = Path(__file__).resolve().parent.parent / "_playbooks" / _SPECS
-    data = yaml.safe_load(file.read_text(encoding="utf-8"))
+def _specs(role: str) -> Mapping[str, Mapping[str, Variable]]:
+    """Variables by entry point of a role."""
+    folder = Path(__file__).resolve().parent.parent / "_playbooks" / _ROLES / role
+    data = yaml.safe_load((folder / "meta" / "argument_specs.yml").read_text(encoding="utf-8"))
     return {
         entry: {
             name: Variable(name, option["type"], bool(option.get("required")))

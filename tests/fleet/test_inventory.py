@@ -10,6 +10,7 @@ from installer.core.errors import InvalidInput, UsageError
 from installer.fleet.inventory import Inventory, load
 from installer.fleet.model import FleetOptions
 from installer.fleet.places import find_places, groups_of
+from installer.fleet.variables import is_foreign, known
 
 GOOD = """\
 clusters:
@@ -111,6 +112,15 @@ def test_a_release_that_does_not_exist_names_the_nearest(path: Path) -> None:
     ]
 
 
+def test_machines_are_looked_at_by_preflight_alone_and_their_variables_too(path: Path) -> None:
+    text = GOOD + "nodes:\n  hosts:\n    node-1:\n      kserve_hosts_disk_gib: {}\n"
+
+    assert len(_load(path, text).hosts) == 2
+    assert _problems(path, text, "preflight") == [
+        "inventory:17: node-1.kserve_hosts_disk_gib: it is {}; expected a number"
+    ]
+
+
 def test_a_cluster_listed_twice_in_one_group_is_refused(path: Path) -> None:
     text = GOOD + "        two:\n          kserve_context: three\n"
 
@@ -151,11 +161,10 @@ def test_the_example_names_only_variables_that_there_are(path: Path) -> None:
     (path.parent / "said").write_text(said)
     names = {name for _, _, name in find_places([path.parent / "said"]).variables}
 
-    from installer.fleet.variables import is_foreign, known
-
     ours = {name for name in names if not is_foreign(name)}
     assert ours <= set(known())
     assert set(known()) - ours <= {
+        "kserve_hosts_root",
         "kserve_kubeconfig_content",
         "kserve_log_dir",
         "kserve_stop_file",

@@ -8,6 +8,7 @@ import pytest
 
 from installer.fleet.model import ClusterRun, worst
 from installer.fleet.recorder import Recorder
+from installer.fleet.run import forks
 from installer.fleet.runner import TaskEvent
 
 STACK = "kserve_stack"
@@ -84,3 +85,24 @@ def test_the_exit_code_is_the_worst_of_all_clusters(codes: list[int], code: int)
 
 def test_an_exit_code_outside_the_contract_is_a_failure() -> None:
     assert worst([0, 137]) == 1
+
+
+def test_a_machine_is_judged_by_the_checks_of_machines() -> None:
+    recorder = Recorder("preflight", ["one", "node"], {"node"})
+    counts = {"ok": 9, "warning": 0, "failed": 0, "skipped": 1}
+
+    recorder.on(_event("started", "kserve_preflight", "node"), 0.0)
+    assert not recorder.working
+    recorder.on(_event("started", "kserve_hosts_check", "node"), 0.0)
+    recorder.on(_event("ok", "kserve_hosts_check", "node", exit_code=0, counts=counts), 1.0)
+
+    assert recorder.clusters["node"].outcome == "done"
+    assert recorder.clusters["node"].details == {"counts": counts}
+
+
+@pytest.mark.parametrize(
+    ("serial", "clusters", "number"),
+    [("100%", 3, 3), ("2", 3, 2), ("50%", 3, 1), ("1%", 3, 1), ("9", 3, 3), ("100%", 500, 50)],
+)
+def test_so_many_clusters_are_worked_on_at_a_time(serial: str, clusters: int, number: int) -> None:
+    assert forks(serial, clusters) == number

@@ -17,7 +17,7 @@ from installer.core.objects import Ref
 from installer.sandbox import lifecycle
 from installer.sandbox.lifecycle import SandboxInfo
 
-pytestmark = pytest.mark.cluster
+pytestmark = [pytest.mark.cluster, pytest.mark.timeout(600)]
 
 CONTROLLER = Ref("apps/v1", "Deployment", "cert-manager", "cert-manager")
 DRIFTING = Ref("v1", "Service", "cert-manager", "cert-manager-webhook")
