@@ -12,7 +12,7 @@ SHELL_SCRIPTS := $(wildcard tools/*.sh) .ci/run
 WORKERS ?= 2
 PYTHON_FILES := installer tests tools benchmarks playbooks
 
-.PHONY: help setup etcd demo test test-kill molecule test-catalog lint format format-check check docs bench clean
+.PHONY: help setup etcd demo test test-kill molecule test-catalog lint format format-check check docs bench bench-fleet clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -63,6 +63,9 @@ docs: setup ## write what documentation shows of the code
 
 bench: setup etcd ## measure against kubectl on the same sandbox
 	@$(BIN)/python benchmarks/run.py $(ARGS)
+
+bench-fleet: setup etcd ## measure many clusters against one; ARGS="--clusters 4" for less memory
+	@$(BIN)/python benchmarks/fleet.py $(ARGS)
 
 clean: ## remove .venv, caches and what builds leave
 	@rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache

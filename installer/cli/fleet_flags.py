@@ -12,6 +12,7 @@ COMMANDS = {
     "plan": "Show what an install would change on each cluster; write nothing.",
     "install": "Install its release on each cluster, canary clusters first.",
     "upgrade": "Go to its release on each cluster, hop by hop, canary clusters first.",
+    "backup": "Write what users of each cluster have made and edited into a file for each.",
     "verify": "Prove on each cluster that it serves: a sample model must answer.",
     "status": "Show what is installed on each cluster, and whether it is ready.",
     "uninstall": "Remove what was installed from each cluster, canary clusters first.",

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 from installer.cli import wording
 from installer.cli.progress import WORKS, Progress
-from installer.cli.terminal import Terminal, duration, table
+from installer.cli.terminal import Terminal, duration, plural, table
 from installer.core.events import Event
 
 if TYPE_CHECKING:
@@ -209,6 +209,8 @@ def _said(cluster: ClusterRun, options: FleetOptions) -> str:
         if not cluster.release:
             return f"nothing is installed, {kubernetes}"
         return f"{'ready' if details['healthy'] else 'not ready'}, {kubernetes}"
+    if options.command == "backup" and "file" in details:
+        return f"{plural(int(details['objects']), 'object')} in {details['file']}"
     would = options.check or options.command == "plan"
     words = {"created": "create", "changed": "change", "deleted": "delete"}
     parts = [

@@ -11,7 +11,6 @@ from installer.core.errors import ExitCode
 
 WRITING = ("install", "upgrade", "uninstall")
 """Commands whose playbooks change clusters; the rest only look, or remove what they made."""
-COMMANDS = ("preflight", "plan", "install", "upgrade", "verify", "status", "uninstall")
 WITH_RELEASE = ("preflight", "plan", "install", "upgrade")
 """Commands that need to know a release for each cluster."""
 

@@ -19,6 +19,7 @@ from installer.fleet.model import (
 from installer.fleet.runner import TaskEvent
 
 _MODULES = {
+    "backup": "kserve_backup",
     "preflight": "kserve_preflight",
     "verify": "kserve_verify",
     "status": "kserve_facts",
@@ -30,9 +31,12 @@ _DETAILS = (
     "counts",
     "differs",
     "error",
+    "file",
     "findings",
     "healthy",
     "kubernetes",
+    "objects",
+    "sha256",
     "unchanged",
     "writes",
 )

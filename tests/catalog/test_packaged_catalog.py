@@ -284,10 +284,10 @@ def test_other_bytes_and_missing_files_are_found_in_a_mirror(tmp_path: Path, sha
     assert "No such file" in missing[0].found
 
 
-def test_a_wheel_carries_the_catalog(tmp_path: Path) -> None:
+def test_a_wheel_carries_the_catalog_and_the_playbooks(tmp_path: Path) -> None:
     tree = tmp_path / "tree"
     tree.mkdir()
-    for name in ("installer", "versions"):
+    for name in ("installer", "versions", "playbooks"):
         ignored = shutil.ignore_patterns("__pycache__")
         shutil.copytree(CHECKOUT / name, tree / name, symlinks=True, ignore=ignored)
     shutil.copy(CHECKOUT / "pyproject.toml", tree)
@@ -301,7 +301,9 @@ def test_a_wheel_carries_the_catalog(tmp_path: Path) -> None:
         archive.extractall(site)
     code = (
         "import installer.catalog.load as l; print(l.PACKAGED); print(*l.load(None).releases);"
-        "from installer.catalog.check import check; print(len(check(None)))"
+        "from installer.catalog.check import check; print(len(check(None)));"
+        "from installer.fleet.runner import playbook; print(playbook('install'));"
+        "from installer.fleet.variables import known; print('kserve_release' in known())"
     )
     ran = subprocess.run(
         [sys.executable, "-c", code],
@@ -311,7 +313,10 @@ def test_a_wheel_carries_the_catalog(tmp_path: Path) -> None:
         capture_output=True,
         text=True,
     )
-    where, releases, problems = ran.stdout.splitlines()
+    where, releases, problems, playbook, variables = ran.stdout.splitlines()
     assert Path(where) == site / "installer" / "_versions"
     assert releases.split() == list(load().releases)
     assert problems == "0"
+    assert Path(playbook) == site / "installer" / "_playbooks" / "install.yaml"
+    assert Path(playbook).is_file()
+    assert variables == "True"

@@ -153,6 +153,20 @@ def test_a_second_run_by_ansible_playbook_alone_changes_and_writes_nothing(
 
 
 @pytest.mark.usefixtures("installed")
+def test_a_backup_is_a_file_for_each_cluster(
+    inventory: Path, password: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+
+    done = fleet("backup", "-i", str(inventory), "--vault-password-file", str(password))
+
+    files = [Path(done.cluster(name)["details"]["file"]) for name in ("one", "two")]
+    assert done.code == 0
+    assert len({file.parent for file in files}) == 1
+    assert all(file.is_relative_to(tmp_path) and file.stat().st_size for file in files)
+
+
+@pytest.mark.usefixtures("installed")
 def test_check_and_diff_show_a_drifted_field_and_leave_it(
     inventory: Path, password: Path, sandboxes: tuple[SandboxInfo, SandboxInfo]
 ) -> None:
