@@ -39,7 +39,7 @@ def help_of(words: str) -> str:
 def pages() -> dict[Path, str]:
     """Every generated file with its content."""
     found = {ROOT / "docs" / "events.md": events_page()}
-    for page in (ROOT / "README.md", ROOT / "docs" / "serving.md"):
+    for page in (ROOT / "README.md", ROOT / "docs" / "serving.md", ROOT / "docs" / "fleet.md"):
         found[page] = with_help(page.read_text(encoding="utf-8"))
     return found
 

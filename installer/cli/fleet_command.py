@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from installer.cli import confirm
 from installer.cli.interrupts import Interrupts
+from installer.cli.session import hints
 from installer.cli.terminal import Terminal, plural
 from installer.core.cancel import Cancel
 
@@ -42,7 +43,7 @@ def fleet(args: Namespace) -> int:
         sys.stdout.write(document(report.record, "json"))
         return report.code
     terminal = Terminal.of(sys.stdout, no_colour=args.no_color)
-    for line in fleet_view.summary(report, options, terminal):
+    for line in fleet_view.summary(report, options, terminal, hints(args).again):
         sys.stdout.write(f"{line}\n")
     return report.code
 

@@ -55,9 +55,10 @@ def fleet_flags(parser: Parser, command: str) -> None:
         group.add_argument("--max-fail", metavar="N%", type=percent, default=0, help=text)
         text = "say what would be changed; write nothing"
         parser.add_argument("--check", action="store_true", help=text)
-        text = "show what differs, object by object"
-        parser.add_argument("--diff", action="store_true", help=text)
         text = "do not ask before the first write"
         parser.add_argument("-y", "--yes", action="store_true", help=text)
+    if command == "plan" or command in _WRITING:
+        text = "show what differs, object by object"
+        parser.add_argument("--diff", action="store_true", help=text)
     text = "file with the password of the vault, as ansible-playbook has it"
     parser.add_argument("--vault-password-file", metavar="FILE", help=text)

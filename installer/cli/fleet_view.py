@@ -75,7 +75,8 @@ class PlainLines(FleetShow):
 
     def ended(self, cluster: ClusterRun) -> None:
         """The outcome, and why."""
-        self.write(_ended(cluster, self._terminal))
+        said = f": {cluster.message}" if cluster.message else ""
+        self.write(_ended(cluster, self._terminal) + said)
 
     def write(self, line: str) -> None:
         """One line."""
@@ -122,7 +123,7 @@ class LiveLines(FleetShow):
                 self._working[name][1].on(event)
 
     def ended(self, cluster: ClusterRun) -> None:
-        """Its line goes above the region for good."""
+        """Its line goes above the region for good; the table says why."""
         from rich.text import Text
 
         with self._lock:
@@ -152,8 +153,13 @@ class LiveLines(FleetShow):
         return text
 
 
-def summary(report: FleetReport, options: FleetOptions, terminal: Terminal) -> Iterator[str]:
-    """The table over all clusters, why some failed, and what to do next."""
+def summary(
+    report: FleetReport, options: FleetOptions, terminal: Terminal, again: str
+) -> Iterator[str]:
+    """The table over all clusters, why some failed, and what to do next.
+
+    again: the whole command line, to be repeated.
+    """
     rows = [["CLUSTER", "OUTCOME", "RELEASE", "TIME", ""]]
     for cluster in report.clusters:
         took = "earlier" if cluster.earlier else duration(cluster.seconds)
@@ -166,6 +172,9 @@ def summary(report: FleetReport, options: FleetOptions, terminal: Terminal) -> I
     for cluster, line in zip(report.clusters, lines[1:], strict=True):
         style = _STYLES.get(cluster.outcome, "dim")
         yield line.replace(cluster.outcome, terminal.paint(cluster.outcome, style), 1)
+    if options.diff:
+        for cluster in report.clusters:
+            yield from _differences(cluster, terminal)
     for cluster in report.clusters:
         if cluster.message:
             yield ""
@@ -175,15 +184,26 @@ def summary(report: FleetReport, options: FleetOptions, terminal: Terminal) -> I
     yield ""
     yield f"record: {report.folder.path / 'run.json'}"
     if any(c.outcome not in ("done", "unchanged") for c in report.clusters):
-        yield f"`fleet {options.command} --resume` with the same inventory runs what is left."
+        resume = again if options.resume else f"{again} --resume"
+        yield f"What is left: {resume}"
+
+
+def _differences(cluster: ClusterRun, terminal: Terminal) -> Iterator[str]:
+    """What differs on one cluster, as Ansible's modules tell it."""
+    found = cluster.details.get("diff") or []
+    for pair in [found] if isinstance(found, dict) else found:
+        about = str(pair.get("after_header") or "").removeprefix("wanted: ")
+        yield ""
+        yield terminal.paint(f"{cluster.name}: {about}".rstrip(": "), "bold")
+        for sign, side, style in (("-", "before", "red"), ("+", "after", "green")):
+            for line in str(pair.get(side) or "").splitlines():
+                yield terminal.paint(f"{sign} {line}", style)
 
 
 def _ended(cluster: ClusterRun, terminal: Terminal) -> str:
     well = cluster.outcome in ("done", "unchanged")
     icon = terminal.paint(terminal.icon("ok" if well else "failed"), "green" if well else "red")
-    took = duration(cluster.seconds)
-    said = f": {cluster.message}" if cluster.message else ""
-    return f"{icon} {cluster.name} {cluster.outcome} after {took}{said}"
+    return f"{icon} {cluster.name} {cluster.outcome} after {duration(cluster.seconds)}"
 
 
 def _row(name: str, began: float, progress: Progress, now: float) -> list[str]:

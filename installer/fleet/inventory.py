@@ -12,7 +12,7 @@ from typing import Any
 from installer.catalog.load import load_releases
 from installer.core.errors import InstallerError, InvalidInput, Problem, UsageError
 from installer.core.masking import masked
-from installer.fleet.model import CLUSTERS, NODES, FleetOptions
+from installer.fleet.model import CLUSTERS, LOCAL, NODES, FleetOptions
 from installer.fleet.places import Places, find_places, groups_of
 from installer.fleet.runner import read_inventory
 from installer.fleet.variables import is_foreign, is_hidden, known, taken_by
@@ -85,8 +85,8 @@ def _hosts(listed: Mapping[str, Any], group: str) -> tuple[Host, ...]:
         inside = groups_of(name, groups)
         if group in inside:
             own = variables.get(name, {})
-            connection = own.get("ansible_connection")
-            local = connection == "local" or (connection is None and name == "localhost")
+            # a host that is listed is reached by ssh unless it says otherwise, localhost too
+            local = own.get("ansible_connection") in LOCAL
             found.append(Host(name, own, tuple(inside), local, group == NODES))
     return tuple(found)
 

@@ -18,6 +18,9 @@ CLUSTERS, NODES = "clusters", "nodes"
 """Groups of the inventory: clusters, and machines at which preflight looks too. Other groups are
 not this command's."""
 
+LOCAL = ("local", "ansible.builtin.local")
+"""Values of `ansible_connection` by which a host is this machine."""
+
 DONE, UNCHANGED, FAILED, UNREACHABLE, NOT_RUN, INTERRUPTED = (
     "done",
     "unchanged",

@@ -24,11 +24,13 @@ _MODULES = {
     "verify": "kserve_verify",
     "status": "kserve_facts",
 }
+_CONTINUES = "stopped on the way; a later run continues there"
 _OF_NODES = "kserve_hosts_check"
 _COUNTS = ("created", "changed_objects", "deleted")
 _DETAILS = (
     "components",
     "counts",
+    "diff",
     "differs",
     "error",
     "file",
@@ -73,8 +75,7 @@ class Recorder:
     def interrupted(self, now: float) -> None:
         """The run was ended from outside: what was at work did not end by itself."""
         for name in list(self.working):
-            message = "interrupted; the same command with --resume continues"
-            self._ended(self.clusters[name], now, INTERRUPTED, ExitCode.INTERRUPTED, message)
+            self._ended(self.clusters[name], now, INTERRUPTED, ExitCode.INTERRUPTED, _CONTINUES)
 
     def _began(self, cluster: ClusterRun, now: float) -> bool:
         self.working[cluster.name] = now
@@ -101,8 +102,9 @@ class Recorder:
         if outcome == NOT_RUN:
             self.working.pop(cluster.name, None)
             return False
-        word = INTERRUPTED if code == ExitCode.INTERRUPTED else FAILED
-        return self._ended(cluster, now, word, code, _message(result))
+        if code == ExitCode.INTERRUPTED:
+            return self._ended(cluster, now, INTERRUPTED, code, _CONTINUES)
+        return self._ended(cluster, now, FAILED, code, _message(result))
 
     def _take(self, cluster: ClusterRun, found: Mapping[str, Any]) -> None:
         cluster.release = str(found.get("release") or cluster.release)

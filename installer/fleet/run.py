@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any, Protocol
 
 from installer.core.cancel import Cancel
@@ -12,7 +13,7 @@ from installer.core.errors import ExitCode, InstallerError
 from installer.core.events import Event
 from installer.fleet import runs
 from installer.fleet.inventory import Inventory
-from installer.fleet.model import NOT_RUN, WELL, WRITING, ClusterRun, FleetOptions, worst
+from installer.fleet.model import LOCAL, NOT_RUN, WELL, WRITING, ClusterRun, FleetOptions, worst
 from installer.fleet.recorder import Recorder
 from installer.fleet.runner import Play, TaskEvent, run
 from installer.fleet.runs import RunFolder
@@ -107,6 +108,11 @@ def forks(serial: str, clusters: int) -> int:
     return max(1, min(number, clusters, _MOST_FORKS))
 
 
+def _here(path: Path) -> str:
+    """A path of this machine, for hosts that are this machine; a template of Ansible's."""
+    return f"{{{{ '{path}' if ansible_connection | default('ssh') in {LOCAL} else '' }}}}"
+
+
 class _Following:
     """The callbacks of one run; all of them come in the thread that runs Ansible."""
 
@@ -136,11 +142,9 @@ class _Following:
     def play(self) -> Play:
         """What Ansible is to run."""
         options, folder = self._options, self._folder
-        # paths of this machine, so only for hosts that are this machine
-        here = "{{{{ '{}' if ansible_connection | default('ssh') == 'local' else '' }}}}"
         variables: dict[str, Any] = {
-            "kserve_log_dir": here.format(folder.logs),
-            "kserve_stop_file": here.format(folder.stop_file),
+            "kserve_log_dir": _here(folder.logs),
+            "kserve_stop_file": _here(folder.stop_file),
         }
         if options.command in WRITING:
             variables["kserve_serial"] = options.serial

@@ -185,6 +185,10 @@ def test_check_and_diff_show_a_drifted_field_and_leave_it(
     found = cluster.get(DRIFTING)
     assert found is not None
     assert found["metadata"]["labels"]["app"] == "somebody-elses"
+    planned = fleet("plan", "-i", str(inventory), "--diff", *words)
+    assert planned.outcomes == {"one": "done", "two": "unchanged"}
+    (shown,) = planned.cluster("one")["details"]["diff"]
+    assert shown["before"] == 'metadata.labels.app: "somebody-elses"\n'
     assert _recap(play("install", inventory, *words)) == {"one": "changed=1", "two": "changed=0"}
     found = cluster.get(DRIFTING)
     assert found is not None
@@ -231,3 +235,19 @@ def test_nothing_begins_when_a_canary_cluster_fails(
     assert done.outcomes == {"gone": "failed", "one": "not-run"}
     assert "127.0.0.1:1" in done.cluster("gone")["message"]
     assert ledgers.read(_connect(sandboxes[0])).release == SMALL_RELEASE
+
+
+@pytest.mark.usefixtures("installed")
+def test_uninstall_leaves_neither_objects_nor_a_record(
+    inventory: Path, password: Path, sandboxes: tuple[SandboxInfo, SandboxInfo]
+) -> None:
+    words = ("-i", str(inventory), "--vault-password-file", str(password), "--yes")
+
+    done = fleet("uninstall", *words)
+
+    assert done.outcomes == {"one": "done", "two": "done"}
+    for info in sandboxes:
+        cluster = _connect(info)
+        assert ledgers.read(cluster).release == ""
+        assert cluster.get(CONTROLLER) is None
+    assert fleet("uninstall", *words).outcomes == {"one": "unchanged", "two": "unchanged"}
