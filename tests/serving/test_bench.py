@@ -165,6 +165,7 @@ def test_an_interrupt_prints_the_report_so_far(place: Place) -> None:
     report = json.loads(out)
     assert process.returncode == 130
     assert report["interrupted"] is True
+    assert report["unseen"] == []
     assert report["requests"]["answered"] > 0
     assert report["requests"]["seconds"] < 30
 

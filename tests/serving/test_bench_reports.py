@@ -83,6 +83,16 @@ def test_the_page_is_well_formed_and_names_nothing_from_elsewhere(load: Load) ->
     assert "http" not in page
 
 
+def test_the_page_has_a_line_for_each_frequent_kind_of_error() -> None:
+    kinds = {"HTTP 503": 9, "timeout": 5, "reset": 3, "refused": 2, "tls": 1}
+    page = bench_page(report(observed(GOOD, found=[*rows(3), Row(3.0, 1.0, 5, 5, kinds)])))
+    legend = page[page.index("Requests a second") : page.index("Latency of what")]
+    shown = [
+        kind for kind in (*kinds, "other errors") if f">{kind}<" in legend.replace("</svg>", ">")
+    ]
+    assert shown == ["HTTP 503", "timeout", "reset", "other errors"]
+
+
 def test_the_page_escapes_what_others_wrote() -> None:
     page = bench_page(report(observed(GOOD), unseen=("Pod: <script>alert(1)</script>",)))
     assert "<script" not in page

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 
 from installer.load.recorder import Row
@@ -15,6 +16,8 @@ from installer.serving.bench.verdict import load_end
 from installer.serving.page import element, page, text
 
 _SIGNS = {"ok": ("good", "✔"), "warn": ("warn", "‼"), "failed": ("bad", "✘"), "idle": ("idle", "·")}
+_ERRORS = ("d", "d dashed", "d dotted")
+"""How the most frequent kinds of error look; others are one line together."""
 _STYLE = """
 ul.findings { list-style: none; margin: 0; padding: 0; } ul.findings li { padding: .15rem 0;
   display: flex; gap: .6rem; }
@@ -77,10 +80,18 @@ def _findings(report: Report) -> Iterable[str]:
 
 def _requests(rows: Sequence[Row]) -> list[Line]:
     lines = [Line("answered", _of(rows, lambda row: row.answered / row.seconds), "a")]
-    if any(row.errors for row in rows):
-        errors = _of(rows, lambda row: sum(row.errors.values()) / row.seconds)
-        lines.append(Line("errors", errors, "d"))
+    kinds = [
+        kind for kind, _ in sum((Counter(row.errors) for row in rows), Counter()).most_common()
+    ]
+    for kind, css in zip(kinds, _ERRORS, strict=False):
+        lines.append(Line(kind, _errors(rows, [kind]), css))
+    if rest := kinds[len(_ERRORS) :]:
+        lines.append(Line("other errors", _errors(rows, rest), "e dashed"))
     return lines
+
+
+def _errors(rows: Sequence[Row], kinds: Sequence[str]) -> list[Point]:
+    return _of(rows, lambda row: sum(row.errors.get(kind, 0) for kind in kinds) / row.seconds)
 
 
 def _latencies(rows: Sequence[Row]) -> list[Line]:
@@ -122,6 +133,8 @@ def _strips(report: Report, begin: float, end: float) -> list[tuple[str, str, Se
 
 def _note(report: Report) -> str:
     said = "All times are seconds since the load began, on the clock of the machine that sent it."
+    if report.observed.load.warm_up:
+        said += " What is shaded is the warm-up, which counts for nothing else."
     if report.verdict.panic:
         said += " Panic is told by Knative's rule from the load that was sent; no object says it."
     if report.observed.load.open:

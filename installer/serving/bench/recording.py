@@ -12,6 +12,7 @@ from typing import Any
 from installer.cluster.client import Cluster
 from installer.cluster.errors import ApiError
 from installer.cluster.feeds import Broken, Change, Feed, Message, Reset, Topic
+from installer.core.errors import Interrupted
 from installer.core.objects import Object, Ref, dig
 from installer.serving.bench.pods import (
     PodFact,
@@ -115,6 +116,8 @@ class Recording:
             kind = message.topic.kind
             if isinstance(message, Broken):
                 error = message.error
+                if isinstance(error, Interrupted):
+                    continue  # the user ends the run: nothing was hidden from us
                 self.unseen[kind] = getattr(error, "message", str(error))
                 self._facts.pop(kind, None)
             elif isinstance(message, Reset):
