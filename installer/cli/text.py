@@ -189,6 +189,11 @@ class Text:
         ok = self.terminal.paint(self.terminal.icon("ok"), "green")
         return [f"{ok} {fields['to']} is installed, in {duration(float(fields['seconds']))}"]
 
+    def _say_edit(self, fields: Mapping[str, Any]) -> list[str]:
+        by = f" by {fields['manager']}" if fields["manager"] else ""
+        key = f"{fields['object']['name']}/{fields['key']}"
+        return [f"edit{by} of {key}: {_EDITS[fields['how']]}"]
+
     def _say_backup(self, fields: Mapping[str, Any]) -> list[str]:
         held = f"{plural(int(fields['objects']), 'object')}, {size(int(fields['bytes']))}"
         return [f"backup: {held}, sha256 {fields['sha256'][:16]}…: {fields['file']}"]
@@ -225,6 +230,15 @@ class Text:
         about = f"{fields['object']}: " if fields.get("object") else ""
         remedy = f"; {fields['remedy']}" if fields.get("remedy") else ""
         return [f"{sign} {about}{fields['message']}{remedy}"]
+
+
+_EDITS = {
+    "kept": "kept",
+    "merged": "kept, with what the release has changed beside it",
+    "released": "the release's value is taken",
+    "unknown": "kept, though the release no longer knows this key",
+    "pinned": "written down as it was understood, since the next version understands it otherwise",
+}
 
 
 def _stage(fields: Mapping[str, Any]) -> str:

@@ -46,6 +46,7 @@ def plan(args: Namespace) -> int:
 
 
 def _options(args: Namespace) -> UpgradeOptions:
+    from installer.cli.resolutions import read_resolutions
     from installer.operations.upgrade_hop import UpgradeOptions
 
     return UpgradeOptions(
@@ -54,6 +55,7 @@ def _options(args: Namespace) -> UpgradeOptions:
         to_hop=getattr(args, "to_hop", 0),
         pause=getattr(args, "pause_between_hops", False),
         discard_edits=args.discard_edits,
+        resolve=read_resolutions(args.resolve, args.resolve_file),
         backups=_backups(args),
         serving_seconds=args.serving_timeout,
     )

@@ -32,8 +32,15 @@ def backup_flags(parser: Parser) -> None:
 
 def care_flags(parser: Parser) -> None:
     """What `upgrade` and `rollback` take alike."""
-    text = "take back keys of ConfigMaps that were edited in place, instead of stopping"
-    parser.add_argument("--discard-edits", action="store_true", help=text)
+    group = parser.add_argument_group("ConfigMaps that were edited in place")
+    text = "where both users and the release have changed CONFIGMAP/KEY[/FIELD]: which counts"
+    group.add_argument(
+        "--resolve", metavar="PATH=ours|theirs|VALUE", action="append", default=[], help=text
+    )
+    text = "YAML file of such PATHs with ours, theirs or a value"
+    group.add_argument("--resolve-file", metavar="FILE", help=text)
+    text = "take the release's values, whatever was edited"
+    group.add_argument("--discard-edits", action="store_true", help=text)
     text = "how long InferenceServices may take to be as well as before (default: 5m)"
     parser.add_argument(
         "--serving-timeout", metavar="DURATION", type=duration, default=300.0, help=text

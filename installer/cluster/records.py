@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 
 from installer.core.objects import Ref
 from installer.plan.drift import Entry
+from installer.plan.edits import Edit, Edits
 
 FORMAT = 1
 RUNS_KEPT = 10
@@ -109,7 +110,8 @@ class Ledger:
 
     release: of an upgrade under way the one that the present hop began at. before: the release
     that it was upgraded from last, empty without one. names: the components it is made of;
-    components: the records of those whose record is there.
+    components: the records of those whose record is there. edits: what upgrades have kept of
+    users' edits.
     """
 
     release: str = ""
@@ -120,6 +122,7 @@ class Ledger:
     names: tuple[str, ...] = ()
     before: str = ""
     upgrade: Upgrade | None = None
+    edits: Edits = field(default_factory=dict)
     components: Mapping[str, ComponentRecord] = field(default_factory=dict)
 
     @property
@@ -182,6 +185,10 @@ def stack_text(ledger: Ledger) -> str:
         "components": list(ledger.names),
         "before": ledger.before,
         "upgrade": _upgrade_data(ledger.upgrade),
+        "edits": {
+            name: {key: [edit.value, edit.onto] for key, edit in keys.items()}
+            for name, keys in ledger.edits.items()
+        },
         "runs": [{s: getattr(run, s) for s in Run.__slots__} for run in ledger.runs[-RUNS_KEPT:]],
     }
     return json.dumps(document, indent=1)
@@ -202,6 +209,7 @@ def stack_of(text: object) -> Ledger:
         names=_texts(data, "components") if "components" in data else (),  # not in old ledgers
         before=_of(data, "before", str) if "before" in data else "",
         upgrade=_upgrade(data.get("upgrade")),
+        edits=_edits(data.get("edits", {})),
     )
 
 
@@ -312,6 +320,21 @@ def _upgrade(data: object) -> Upgrade | None:
     done, unwell, silent = (_texts(data, key) for key in ("done", "unwell", "silent"))
     cursor = _cursor(data.get("cursor"))
     return Upgrade(**texts, done=done, unwell=unwell, silent=silent, cursor=cursor)
+
+
+def _edits(data: object) -> Edits:
+    if not isinstance(data, dict) or not all(isinstance(keys, dict) for keys in data.values()):
+        raise Damaged("edits is no object of objects")
+    found: dict[str, dict[str, Edit]] = {}
+    for name, keys in data.items():
+        for key, pair in keys.items():
+            whole = isinstance(pair, list) and len(pair) == 2
+            if not whole or not all(isinstance(part, str) for part in pair):
+                raise Damaged("an edit is not [value, onto]")
+            for part in (name, key, *pair):
+                _check_text("an edit", part)
+            found.setdefault(name, {})[key] = Edit(*pair)
+    return found
 
 
 def _cursor(data: object) -> Cursor | None:

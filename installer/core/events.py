@@ -105,6 +105,17 @@ SCHEMA: dict[str, tuple[str, dict[str, str]]] = {
         "the release of a hop is installed, and everything is as well as before",
         {"from": "string: release", "to": "string: release", "seconds": "number"},
     ),
+    "edit": (
+        "what an upgrade makes of a key that users have edited",
+        {
+            "object": "object: apiVersion, kind, namespace, name of the ConfigMap",
+            "key": "string",
+            "how": "string: kept (as users made it), merged (fields of both), released (as the "
+            "release has it), unknown (kept, and the release no longer knows it), pinned (said now "
+            "as it was understood before)",
+            "manager": "string: field manager that edited it, empty where that is not known",
+        },
+    ),
     "backup": (
         "a backup is written, whole and on the disk",
         {

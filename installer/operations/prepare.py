@@ -20,10 +20,11 @@ from installer.cluster.client import Cluster, Identity
 from installer.cluster.ledger import Ledger
 from installer.core.cancel import Cancel
 from installer.core.errors import ChecksFailed, InvalidInput, Problem, UsageError
-from installer.core.events import Emit, Event
+from installer.core.events import Emit, Event, silent
 from installer.core.objects import Object, Ref
 from installer.operations.live import METADATA_KINDS, Blind, read_live
 from installer.plan.drift import Decision, decide
+from installer.plan.edits import with_edits
 from installer.plan.pruning import KEPT
 from installer.plan.settings import Settings, invalid
 from installer.plan.wanted import Wanted, wanted_of
@@ -196,6 +197,21 @@ def planned_of(
     return plan_components(cluster, ours, manifests, settings, ledger, blind), external
 
 
+def wanted_maps(cluster: Cluster, choice: Choice, cancel: Cancel) -> list[Wanted]:
+    """The ConfigMaps that users edit, as the release and the settings have them; without what an
+    upgrade has kept of users' edits."""
+    settings = choice.options.settings
+    ours = [c for c in choice.components if c.name not in settings.external]
+    manifests = [load_objects(c, choice.options.sources, silent, cancel) for c in ours]
+    scope = _Scope(cluster, [obj for objects in manifests for obj in objects])
+    return [
+        item
+        for component, wanted in _wanted_parts(ours, manifests, scope, settings)
+        for item in wanted
+        if item.ref.kind == "ConfigMap" and item.ref.name in component.config_maps
+    ]
+
+
 def check_installed(ledger: Ledger, release: Release) -> None:
     """Raise ChecksFailed when the cluster holds another release, or half of an uninstall."""
     obstacle = ledger.in_the_way_of(release.name)
@@ -216,7 +232,10 @@ def plan_components(
     blind: as of `read_live`; an object that cannot be seen counts as one to be written.
     """
     scope = _Scope(cluster, [obj for objects in manifests for obj in objects])
-    parts = _wanted_parts(components, manifests, scope, settings)
+    parts = [
+        (part, [with_edits(item, ledger.edits, part.config_maps) for item in wanted])
+        for part, wanted in _wanted_parts(components, manifests, scope, settings)
+    ]
     refs = [item.ref for _, wanted in parts for item in wanted]
     live = read_live(cluster, refs, metadata_only=METADATA_KINDS, blind=blind)
     owners = ledger.owners()

@@ -23,6 +23,7 @@ from installer.core.events import Emit, Event
 from installer.operations.prepare import Choice, InstallOptions, Prepared, prepare
 from installer.operations.tally import Tally
 from installer.plan.hops import Hop, Versions, components_at, stand
+from installer.plan.merging import Resolutions
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +31,8 @@ class UpgradeOptions:
     """What the user asked for. install: sources, settings and the like; its release is the target.
 
     skip: preflight checks not to run. to_hop: how many hops to go at most, 0 for all. pause: end
-    after each hop. discard_edits: take back what users have edited. backups: folder that each hop
+    after each hop. discard_edits: take back what users have edited; resolve: what to
+    do where users and a release have changed the same. backups: folder that each hop
     writes its backup to, None for no backups. serving_seconds: how long
     InferenceServices may take to be Ready again after components were replaced.
     """
@@ -40,6 +42,7 @@ class UpgradeOptions:
     to_hop: int = 0
     pause: bool = False
     discard_edits: bool = False
+    resolve: Resolutions = field(default_factory=dict)
     backups: Path | None = None
     serving_seconds: float = 300.0
 

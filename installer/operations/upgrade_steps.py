@@ -10,27 +10,26 @@ from functools import partial
 from installer.catalog.manifests import load_objects
 from installer.cluster.client import Cluster
 from installer.cluster.errors import ApiError
-from installer.core.errors import ChecksFailed, InstallerError
+from installer.core.errors import InstallerError
 from installer.core.events import silent
 from installer.core.objects import Object, Ref, ref_of
 from installer.operations.backup import backup, file_name
 from installer.operations.engine import Engine
 from installer.operations.health import await_health
 from installer.operations.preflight import check_first
-from installer.operations.prepare import PlannedComponent, Prepared, planned_of
+from installer.operations.prepare import Prepared
 from installer.operations.prune import prune
 from installer.operations.stored_versions import check_stored, migrate
 from installer.operations.telling import warning
+from installer.operations.upgrade_edits import Decided, check_conflicts, decide_edits, keep_edits
 from installer.operations.upgrade_hop import HopContext, Step
 from installer.operations.upgrade_serving import await_serving, look
 from installer.plan.drift import Decision
-from installer.plan.edited import edited_keys, owners_of_keys
 from installer.plan.hops import Hop, Versions
 from installer.plan.pruning import routes
 from installer.plan.stored import Versions as StoredVersions
 from installer.plan.stored import versions_of
 from installer.plan.transitions import cannot_be_asked, must_be_recreated
-from installer.plan.wanted import Wanted
 from installer.serving.inference_service import KIND, served_versions
 
 SERVING = "serving"
@@ -91,14 +90,32 @@ def _preflight(context: HopContext) -> None:
                     if obj["kind"] == _CRD:
                         ways.setdefault(obj["metadata"]["name"], []).append(versions_of(obj))
     rewritten = check_stored(context.cluster, ways)
+    if not context.options.discard_edits:
+        decided = decide_edits(context, origin_of(context.hop), context.hop.stops[-1])
+        check_conflicts(decided, context.hop.target)
     prepared = with_recreated(context.prepared(context.hop.stops[-1]))
-    _check_edits(context, prepared, _origin(context.hop))
     asked = _asked_of_checks(prepared, rewritten)
     skip = (*context.options.skip, "crds-stored-versions")  # `check_stored` knows the whole way
     check_first(context.cluster, asked, skip, context.emit, context.cancel)
 
 
-def _origin(hop: Hop) -> Versions:
+def _merge_edits(context: HopContext, versions: Versions, last: bool) -> None:
+    """Keep users' edits on the way to these versions; a run that goes on does that once."""
+    stops = context.hop.stops
+    index = next(i for i, stop in enumerate(stops) if stop is versions)
+    now = stops[index - 1] if index else origin_of(context.hop)
+    if context.options.discard_edits:
+        decided = Decided({}, (), ())
+    else:
+        decided = decide_edits(context, now, versions)
+        if last:
+            check_conflicts(decided, context.hop.target)
+    if keep_edits(context, decided) or last:
+        for outcome in decided.outcomes:
+            context.emit(outcome.event())
+
+
+def origin_of(hop: Hop) -> Versions:
     """The versions that the hop begins at."""
     return {change.name: change.current for change in hop.changes if change.current}
 
@@ -124,12 +141,10 @@ def _serving(context: HopContext) -> None:
 
 def _apply(context: HopContext, versions: Versions) -> None:
     """Bring all components to these versions; at the last stop pruning is a step of its own."""
-    prepared = with_recreated(context.prepared(versions))
     stops = context.hop.stops
-    index = next(i for i, stop in enumerate(stops) if stop is versions)
-    now = stops[index - 1] if index else _origin(context.hop)
-    _check_edits(context, prepared, now)  # again: somebody may have edited one since
     last = versions is stops[-1]
+    _merge_edits(context, versions, last)  # somebody may have edited one since
+    prepared = with_recreated(context.prepared(versions))
     if any(part.changes for part in prepared.planned):
         crds = [i.body for p in prepared.planned for i in p.wanted if i.ref.kind == _CRD]
         migrate(context.cluster, crds, context.emit, context.cancel, context)
@@ -144,41 +159,6 @@ def _apply(context: HopContext, versions: Versions) -> None:
         }
         prune(context.cluster, prepared, context.tally, context.emit, kept)
     _await_serving(context)
-
-
-def _config_maps(parts: Sequence[PlannedComponent]) -> list[Wanted]:
-    """The ConfigMaps that the catalog says users edit."""
-    return [
-        item
-        for part in parts
-        for item in part.wanted
-        if item.ref.kind == "ConfigMap" and item.ref.name in part.component.config_maps
-    ]
-
-
-def _check_edits(context: HopContext, prepared: Prepared, now: Versions) -> None:
-    """Raise ChecksFailed when what users have edited in place would be taken back."""
-    if context.options.discard_edits:
-        return
-    after = _config_maps(prepared.planned)
-    known = {key: obj for part in prepared.planned for key, obj in part.live.items()}
-    # listed without their data: the few that somebody else owns keys of are read
-    shared = [i.ref for i in after if owners_of_keys(known.get(i.ref.identity, {}))]
-    live = {ref.identity: obj for ref in shared if (obj := context.cluster.get(ref))}
-    if not live:
-        return
-    choice = context.choice(now)
-    parts, _ = planned_of(context.cluster, choice, prepared.ledger, silent, context.cancel)
-    edited = list(edited_keys(_config_maps(parts), after, live))
-    if edited:
-        lines = "".join(f"\n  {key}" for key in edited)
-        raise ChecksFailed(
-            f"the upgrade would take back keys of ConfigMaps that were edited in place:{lines}",
-            kind="edited",
-            object=str(edited[0].ref),
-            remedy="put these values into a settings file and give it with -f, or give "
-            "--discard-edits to lose them",
-        )
 
 
 def with_recreated(prepared: Prepared) -> Prepared:

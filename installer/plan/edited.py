@@ -1,45 +1,35 @@
-"""Keys of ConfigMaps that users have edited in place and that an apply would take back. Pure."""
+"""Keys of ConfigMaps that users have edited in place. Pure."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
-from installer.core.objects import Ref, dig
+from installer.core.objects import dig
 from installer.plan.drift import MANAGER
-from installer.plan.wanted import Wanted
 
-
-@dataclass(frozen=True, slots=True)
-class EditedKey:
-    """A key whose value is not ours, and the field manager that set it."""
-
-    ref: Ref
-    key: str
-    manager: str
-
-    def __str__(self) -> str:
-        return f"{self.ref}: {self.key}, by {self.manager}"
+EXAMPLE = "_example"
+"""A key that is documentation; Knative's webhook refuses changes of it."""
 
 
 def edited_keys(
-    before: Sequence[Wanted],
-    after: Sequence[Wanted],
-    live: Mapping[tuple[str, str, str, str], Mapping[str, Any]],
-) -> Iterator[EditedKey]:
-    """Those whose value is neither that of the version before nor that of the one after.
+    live: Mapping[str, Any],
+    before: Mapping[str, str],
+    after: Mapping[str, str],
+    known: Collection[str] = (),
+) -> Iterator[tuple[str, str]]:
+    """Keys with the field manager that set them last, empty where that is ourselves.
 
-    before, after: ConfigMaps of both versions. Keys that only users have are not among them: an
-    apply leaves these alone.
+    live: the ConfigMap; before, after: data of the release before and of the next. Edited is what
+    somebody else has set to a value that neither brings, and what is known to have been edited.
+    Keys that only users have are not among them: an apply leaves these alone.
     """
-    had = {item.ref.identity: dig(item.body, "data", default={}) for item in before}
-    for item in after:
-        found = live.get(item.ref.identity) or {}
-        old, owners = had.get(item.ref.identity, {}), owners_of_keys(found)
-        for key, value in dig(item.body, "data", default={}).items():
-            if key in owners and dig(found, "data", key) not in (value, old.get(key)):
-                yield EditedKey(item.ref, key, owners[key])
+    owners = owners_of_keys(live)
+    for key, value in dig(live, "data", default={}).items():
+        theirs = key in owners and (key in before or key in after)
+        changed = value not in (before.get(key), after.get(key))
+        if key != EXAMPLE and ((theirs and changed) or key in known):
+            yield key, owners.get(key, "")
 
 
 def owners_of_keys(obj: Mapping[str, Any]) -> dict[str, str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import signal
 from dataclasses import dataclass
 from typing import Any
@@ -37,6 +38,8 @@ pytestmark = pytest.mark.cluster
 TARGET = "kfserving-0.6.1"
 API = "serving.kubeflow.org/v1beta1"
 MODELS = [Ref(API, "InferenceService", place, "flowers") for place in ("one", "two", "three")]
+CONFIG = Ref("v1", "ConfigMap", "kfserving-system", "inferenceservice-config")
+AUTOSCALER = Ref("v1", "ConfigMap", "knative-serving", "config-autoscaler")
 LOCAL_GATEWAY = Ref("v1", "Service", "istio-system", "knative-local-gateway")
 
 
@@ -68,6 +71,12 @@ def with_models(place: MakePlace) -> Place:
             }
         )
     wait_ready(cluster, MODELS, deadline=120, cancel=Cancel())
+    found = cluster.get(CONFIG)
+    assert found is not None
+    storage = json.loads(found["data"]["storageInitializer"])
+    edited = {"storageInitializer": json.dumps({**storage, "memoryLimit": "2Gi", "own": "yes"})}
+    cluster.patch(CONFIG, {"data": edited}, manager="kubectl-edit")
+    cluster.patch(AUTOSCALER, {"data": {"stable-window": "90s"}}, manager="kubectl-edit")
     return made
 
 
@@ -180,9 +189,27 @@ def test_every_object_is_as_a_fresh_install_of_the_release_has_it(
     ]
     # applied at apiextensions v1beta1 before and at v1 now: one property of the old schema, that
     # nothing of the new one uses, has no path in v1 and stays
-    assert differing == ["CustomResourceDefinition sidecars.networking.istio.io"]
+    expected_to = {"CustomResourceDefinition sidecars.networking.istio.io", str(CONFIG)}
+    assert set(differing) == {*expected_to, str(AUTOSCALER)}
     left = {ref.kind for ref in end if ref not in expected}
     assert left == {"CustomResourceDefinition"}
+
+
+def test_what_users_have_edited_is_kept_beside_what_the_release_has_changed(
+    upgraded: Upgraded,
+) -> None:
+    cluster = upgraded.cluster()
+    config, autoscaler = cluster.get(CONFIG), cluster.get(AUTOSCALER)
+    assert config is not None
+    assert autoscaler is not None
+    storage = json.loads(config["data"]["storageInitializer"])
+    assert (storage["memoryLimit"], storage["own"]) == ("2Gi", "yes")
+    assert storage["image"].endswith(":v0.6.1")
+    assert autoscaler["data"]["stable-window"] == "90s"
+    said = {(e["object"]["name"], e["key"], e["how"]) for e in upgraded.upgrade.of("edit")}
+    assert said == {("inferenceservice-config", "storageInitializer", "merged")}
+    again = upgraded.installer.run("install", TARGET)
+    assert (again.finished["outcome"], again.finished["writes"]) == ("unchanged", 0)
 
 
 def test_a_second_upgrade_sends_no_write_request(upgraded: Upgraded) -> None:
@@ -221,15 +248,14 @@ def killed_after(there: Place, wanted: Any) -> None:
 def test_an_upgrade_that_is_hindered_all_the_way_ends_as_one_that_is_not(
     troubled: Place, end: EndState
 ) -> None:
-    config = Ref("v1", "ConfigMap", "kfserving-system", "inferenceservice-config")
-    own = troubled.cluster().get(config)["data"]["ingress"]  # type: ignore[index]
-    troubled.cluster().patch(config, {"data": {"ingress": "{}"}}, manager="kubectl-edit")
+    own = troubled.cluster().get(CONFIG)["data"]["ingress"]  # type: ignore[index]
+    troubled.cluster().patch(CONFIG, {"data": {"ingress": "{}"}}, manager="kubectl-edit")
     refused = troubled.installer.run("upgrade", TARGET)
-    assert (refused.code, refused.finished["error"]["kind"]) == (3, "edited")
-    assert (
-        "inferenceservice-config: ingress, by kubectl-edit" in refused.finished["error"]["message"]
-    )
-    troubled.cluster().patch(config, {"data": {"ingress": own}}, manager="kubectl-edit")
+    assert (refused.code, refused.finished["error"]["kind"]) == (3, "edit-conflict")
+    said = refused.finished["error"]["message"]
+    assert "inferenceservice-config/ingress/localGateway, by kubectl-edit" in said
+    assert '"knative-serving/knative-local-gateway"' in said
+    troubled.cluster().patch(CONFIG, {"data": {"ingress": own}}, manager="kubectl-edit")
 
     killed_after(troubled, lambda event: event["event"] == "step_started")
     for stage in (("istio", "setup"), ("knative-serving", "workloads"), ("net-istio", "webhooks")):

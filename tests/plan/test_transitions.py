@@ -57,36 +57,31 @@ def test_gateways_and_services_are_kept_while_a_hop_is_under_way() -> None:
     assert routes("net-istio", Ref("v1", "Service", "a", "b"))
 
 
-CONFIG = Ref("v1", "ConfigMap", "a", "config-autoscaler")
-
-
-def config(**data: str) -> Wanted:
-    return Wanted(CONFIG, "knative-serving", "setup", {"data": data}, "")
-
-
-def held(by: str, **data: str) -> dict[tuple[str, str, str, str], dict[str, Any]]:
+def held(by: str, **data: str) -> dict[str, Any]:
     fields = {"f:data": {f"f:{key}": {} for key in data}}
     entry = {"manager": by, "operation": "Update", "fieldsV1": fields}
-    return {CONFIG.identity: {"data": data, "metadata": {"managedFields": [entry]}}}
+    return {"data": data, "metadata": {"managedFields": [entry]}}
 
 
 @pytest.mark.parametrize(
-    ("live", "expected"),
+    ("live", "known", "expected"),
     [
-        (held("somebody", target="50"), ["ConfigMap a/config-autoscaler: target, by somebody"]),
-        (held("somebody", target="70"), []),
-        (held("somebody", target="100"), []),
-        (held("somebody", mine="1"), []),
-        (held(MANAGER, target="50"), []),
-        ({}, []),
+        (held("somebody", target="50"), (), [("target", "somebody")]),
+        (held("somebody", target="70"), (), []),
+        (held("somebody", target="100"), (), []),
+        (held("somebody", mine="1"), (), []),
+        (held("somebody", _example="1"), (), []),
+        (held(MANAGER, target="50"), (), []),
+        (held(MANAGER, target="50"), ("target",), [("target", "")]),
+        ({}, (), []),
     ],
-    ids=["edited", "as before", "as after", "only theirs", "ours", "not there"],
+    ids=["edited", "as before", "as after", "theirs", "example", "ours", "kept", "none"],
 )
 def test_an_edit_is_a_value_of_somebody_else_that_neither_version_brings(
-    live: dict[tuple[str, str, str, str], dict[str, Any]], expected: list[str]
+    live: dict[str, Any], known: tuple[str, ...], expected: list[tuple[str, str]]
 ) -> None:
-    found = edited_keys([config(target="70")], [config(target="100")], live)
-    assert [str(key) for key in found] == expected
+    found = edited_keys(live, {"target": "70", "_example": ""}, {"target": "100"}, known)
+    assert list(found) == expected
 
 
 def binding(role: str) -> dict[str, Any]:

@@ -1,0 +1,160 @@
+"""Edits of ConfigMaps on the way from one stop of an upgrade to the next."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from installer.core.errors import ChecksFailed
+from installer.core.events import Event
+from installer.core.objects import Object, Ref, dig
+from installer.operations.prepare import wanted_maps
+from installer.operations.upgrade_hop import HopContext
+from installer.plan.edited import EXAMPLE, edited_keys, owners_of_keys
+from installer.plan.edits import Edit, Edits, onto
+from installer.plan.hops import Versions
+from installer.plan.merging import ABSENT, Conflict, merge
+from installer.plan.skip_rules import version_of
+from installer.plan.wanted import Wanted
+
+_DOMAIN = "config-domain"
+_OLD_DOMAIN = "example.com"
+"""Knative's default domain before 1.8, by the `_example` of config-domain in its manifests up to
+0.25; from 1.8 it is the cluster's own (knative/serving; kserve/kserve#2596)."""
+_DOMAIN_CHANGED = (1, 8, 0)
+_SHOWN = 200
+
+
+@dataclass(frozen=True, slots=True)
+class _Map:
+    """One ConfigMap on the way. before, after: the releases' values; live: the object as it is."""
+
+    ref: Ref
+    before: Mapping[str, str]
+    after: Mapping[str, str]
+    live: Object
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What becomes of one edited key. how: kept, merged, released, unknown or pinned."""
+
+    ref: Ref
+    key: str
+    how: str
+    manager: str
+
+    def event(self) -> Event:
+        """The event `edit`."""
+        fields = {"object": self.ref.to_dict(), "key": self.key, "how": self.how}
+        return Event("edit", {**fields, "manager": self.manager})
+
+
+@dataclass(frozen=True, slots=True)
+class Decided:
+    """edits: what the ledger is to keep. outcomes: of each key. conflicts: undecided."""
+
+    edits: Edits
+    outcomes: Sequence[Outcome]
+    conflicts: Sequence[tuple[Conflict, str]]
+
+
+def decide_edits(context: HopContext, now: Versions, then: Versions) -> Decided:
+    """Merge what users have edited on the way from one set of versions to another."""
+    kept: dict[str, dict[str, Edit]] = {}
+    outcomes: list[Outcome] = []
+    conflicts: list[tuple[Conflict, str]] = []
+    for item in _maps(context, now, then):
+        known = context.ledger.edits.get(item.ref.name, {})
+        for key, manager in edited_keys(item.live, item.before, item.after, known):
+            path = f"{item.ref.name}/{key}"
+            before, after = item.before.get(key, ABSENT), item.after.get(key, ABSENT)
+            here = dig(item.live, "data", key, default=ABSENT)
+            found = merge(path, before, here, after, context.options.resolve)
+            conflicts += [(conflict, manager) for conflict in found.conflicts]
+            value = found.value if isinstance(found.value, str) else json.dumps(found.value)
+            if found.value is ABSENT or value == after:
+                outcomes.append(Outcome(item.ref, key, "released", manager))
+                continue
+            default = None if after is ABSENT else str(after)
+            kept.setdefault(item.ref.name, {})[key] = Edit(value, onto(default))
+            how = "unknown" if default is None else ("kept" if value == here else "merged")
+            outcomes.append(Outcome(item.ref, key, how, manager))
+        outcomes += list(_unknown(item, kept.get(item.ref.name, {})))
+        if _must_pin(item, now, then) or _OLD_DOMAIN in known:
+            kept.setdefault(_DOMAIN, {}).setdefault(_OLD_DOMAIN, Edit("", onto(None)))
+            if _OLD_DOMAIN not in known:
+                outcomes.append(Outcome(item.ref, _OLD_DOMAIN, "pinned", ""))
+    return Decided(kept, outcomes, conflicts)
+
+
+def check_conflicts(decided: Decided, target: str) -> None:
+    """Raise ChecksFailed when somebody has to decide."""
+    if not decided.conflicts:
+        return
+    lines: list[str] = []
+    for conflict, manager in decided.conflicts:
+        by = f", by {manager}" if manager else ""
+        lines += [
+            f"  {conflict.path}{by}",
+            f"    before: {_shown(conflict.before)}",
+            f"    ours:   {_shown(conflict.here)}",
+            f"    theirs: {_shown(conflict.after)}",
+        ]
+    count = "a value" if len(decided.conflicts) == 1 else f"{len(decided.conflicts)} values"
+    path = decided.conflicts[0][0].path
+    raise ChecksFailed(
+        f"users and {target} have both changed {count} of ConfigMaps:\n" + "\n".join(lines),
+        kind="edit-conflict",
+        object=path,
+        remedy=f"--resolve {path}=ours keeps what is here, =theirs takes the release's, =VALUE "
+        "sets another; --resolve-file takes a file of these, --discard-edits the release's for all",
+    )
+
+
+def keep_edits(context: HopContext, decided: Decided) -> bool:
+    """Write what is kept into the ledger; whether that changed it."""
+    if decided.edits == context.ledger.edits:
+        return False
+    context.write(replace(context.ledger, edits=decided.edits))
+    return True
+
+
+def _maps(context: HopContext, now: Versions, then: Versions) -> Iterator[_Map]:
+    """ConfigMaps that users edit, of both; a release may have moved one to another namespace."""
+    before = {item.ref.name: item for item in _wanted(context, now)}
+    for item in _wanted(context, then):
+        old = before.get(item.ref.name)
+        live = context.cluster.get(item.ref)
+        if live is None and old is not None:
+            live = context.cluster.get(old.ref)
+        if live is not None:
+            had = dig(old.body, "data", default={}) if old is not None else {}
+            yield _Map(item.ref, had, dig(item.body, "data", default={}), live)
+
+
+def _wanted(context: HopContext, versions: Versions) -> list[Wanted]:
+    return wanted_maps(context.cluster, context.choice(versions), context.cancel)
+
+
+def _unknown(item: _Map, kept: Mapping[str, Edit]) -> Iterator[Outcome]:
+    """Keys that the release before had, that users own, and that the next does not know."""
+    for key, manager in owners_of_keys(item.live).items():
+        if key in item.before and key not in item.after and key not in kept:
+            yield Outcome(item.ref, key, "unknown", manager)
+
+
+def _must_pin(item: _Map, now: Versions, then: Versions) -> bool:
+    """Whether Knative's default domain would change under URLs that rest on it."""
+    if item.ref.name != _DOMAIN or not {"knative-serving"} <= now.keys() & then.keys():
+        return False
+    old, new = version_of(now["knative-serving"]), version_of(then["knative-serving"])
+    said = [key for key in dig(item.live, "data", default={}) if key != EXAMPLE]
+    return old < _DOMAIN_CHANGED <= new and not said
+
+
+def _shown(value: Any) -> str:
+    text = repr(value) if value is ABSENT else json.dumps(value)
+    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}… ({len(text)} characters)"

@@ -1,0 +1,48 @@
+"""What users have edited in the release's ConfigMaps and an upgrade has kept. Pure.
+
+The ledger holds it, since an install would take an edit of its objects back. Each value is kept for
+one default of the release: where the default is another (other settings, another release), what is
+kept no longer says what the user wanted, and the default is applied.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from installer.core.objects import dig, fingerprint
+
+if TYPE_CHECKING:
+    from installer.plan.wanted import Wanted
+
+
+@dataclass(frozen=True, slots=True)
+class Edit:
+    """value: what the key is to be. onto: fingerprint of the release's value, empty where the
+    release has no such key."""
+
+    value: str
+    onto: str
+
+
+Edits = Mapping[str, Mapping[str, Edit]]
+"""By the ConfigMap's name, which says the same thing in every namespace, and key."""
+
+
+def onto(default: str | None) -> str:
+    """What `Edit.onto` is for a default."""
+    return "" if default is None else fingerprint(default)
+
+
+def with_edits(item: Wanted, edits: Edits, names: tuple[str, ...]) -> Wanted:
+    """The ConfigMap with what is kept for it. names: ConfigMaps that users edit."""
+    kept = edits.get(item.ref.name, {})
+    if item.ref.kind != "ConfigMap" or not kept or item.ref.name not in names:
+        return item
+    data = dict(dig(item.body, "data", default={}))
+    changed = {key: e.value for key, e in kept.items() if onto(data.get(key)) == e.onto}
+    if not changed:
+        return item
+    body = {**item.body, "data": {**data, **changed}}
+    return replace(item, body=body, digest=fingerprint(body))

@@ -1,0 +1,127 @@
+"""ConfigMaps merged three ways: what a release had, what users made of it, what the next has. Pure.
+
+By key; inside a key whose three values are JSON objects, by field. What only one side has changed
+is theirs; where both have, that is a conflict, and somebody has to decide it.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+OURS, THEIRS = "ours", "theirs"
+Resolutions = Mapping[str, Any]
+"""By `CONFIGMAP/KEY` or `CONFIGMAP/KEY/FIELD…`: `ours` (what users made of it), `theirs` (the next
+release's), or a value. One of a path holds for everything beneath it."""
+
+
+class _Absent:
+    def __repr__(self) -> str:
+        return "nothing"
+
+
+ABSENT = _Absent()
+"""The value of what is not there."""
+
+
+@dataclass(frozen=True, slots=True)
+class Conflict:
+    """path: as of `Resolutions`; before: in the release before, here: as users made it, after: in
+    the next release."""
+
+    path: str
+    before: Any
+    here: Any
+    after: Any
+
+
+@dataclass(slots=True)
+class Merged:
+    """value: what a key is to be (ABSENT: not there). conflicts: what nobody has decided; there
+    the value is the users'."""
+
+    value: Any
+    conflicts: list[Conflict] = field(default_factory=list)
+
+
+def merge(path: str, before: Any, here: Any, after: Any, resolutions: Resolutions) -> Merged:
+    """Merge the texts of one key. path: `CONFIGMAP/KEY`."""
+    if path in resolutions:  # a value for the whole key is meant as it is written
+        found = resolutions[path]
+        return Merged({OURS: here, THEIRS: after}.get(found, found) if _is_word(found) else found)
+    parsed = [_parsed(text) for text in (before, here, after)]
+    if not all(isinstance(value, dict) for value in parsed):
+        merged = Merged(ABSENT)
+        merged.value = _decided(path, before, here, after, resolutions, merged.conflicts)
+        return merged
+    merged = Merged(ABSENT)
+    value = _fields(path, parsed[0], parsed[1], parsed[2], resolutions, merged.conflicts)
+    # the text of the side that it equals keeps that side's form
+    texts = {1: here, 2: after}
+    same = next((texts[i] for i in (2, 1) if parsed[i] == value), None)
+    merged.value = json.dumps(value, indent=4) if same is None else same
+    return merged
+
+
+def _fields(
+    path: str,
+    before: Mapping[str, Any],
+    here: Mapping[str, Any],
+    after: Mapping[str, Any],
+    resolutions: Resolutions,
+    conflicts: list[Conflict],
+) -> dict[str, Any]:
+    merged = {}
+    for name in dict.fromkeys([*after, *here]):
+        three = [side.get(name, ABSENT) for side in (before, here, after)]
+        inner = f"{path}/{name}"
+        if all(isinstance(value, dict) for value in three) and inner not in resolutions:
+            found: Any = _fields(inner, three[0], three[1], three[2], resolutions, conflicts)
+        else:
+            found = _decided(inner, three[0], three[1], three[2], resolutions, conflicts)
+        if found is not ABSENT:
+            merged[name] = found
+    return merged
+
+
+def _decided(
+    path: str,
+    before: Any,
+    here: Any,
+    after: Any,
+    resolutions: Resolutions,
+    conflicts: list[Conflict],
+) -> Any:
+    if here == before and path not in resolutions:
+        return after
+    if path in resolutions:
+        found = resolutions[path]
+        return {OURS: here, THEIRS: after}.get(found, found) if _is_word(found) else found
+    if after is ABSENT or after in (before, here):
+        return here  # what the release no longer knows stays as users have made it
+    word = next((resolutions[p] for p in _parents(path) if p in resolutions), None)
+    if word in (OURS, THEIRS):
+        return here if word == OURS else after
+    conflicts.append(Conflict(path, before, here, after))
+    return here
+
+
+def _is_word(value: Any) -> bool:
+    return isinstance(value, str)
+
+
+def _parents(path: str) -> Iterator[str]:
+    while "/" in path:
+        path = path.rpartition("/")[0]
+        yield path
+
+
+def _parsed(text: Any) -> Any:
+    if not isinstance(text, str) or not text.lstrip().startswith("{"):
+        return None
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        return None

@@ -1,0 +1,138 @@
+"""Three-way merges of ConfigMaps, and what is kept of them."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from installer.cli.resolutions import read_resolutions
+from installer.core.errors import InvalidInput
+from installer.core.objects import Ref, fingerprint
+from installer.plan.edits import Edit, onto, with_edits
+from installer.plan.merging import ABSENT, merge
+from installer.plan.wanted import Wanted
+
+PATH = "config-autoscaler/stable-window"
+
+
+@pytest.mark.parametrize(
+    ("before", "here", "after", "expected"),
+    [
+        ("60s", "90s", "60s", "90s"),
+        ("60s", "60s", "120s", "120s"),
+        ("60s", "120s", "120s", "120s"),
+        ("60s", "90s", ABSENT, "90s"),
+        (ABSENT, "90s", ABSENT, "90s"),
+    ],
+)
+def test_what_only_one_side_has_changed_is_taken(
+    before: Any, here: Any, after: Any, expected: Any
+) -> None:
+    merged = merge(PATH, before, here, after, {})
+    assert (merged.value, merged.conflicts) == (expected, [])
+
+
+@pytest.mark.parametrize(
+    ("resolutions", "value", "conflicts"),
+    [
+        ({}, "90s", 1),
+        ({PATH: "ours"}, "90s", 0),
+        ({PATH: "theirs"}, "120s", 0),
+        ({PATH: "75s"}, "75s", 0),
+        ({"config-autoscaler/other": "theirs"}, "90s", 1),
+    ],
+)
+def test_what_both_have_changed_is_for_somebody_to_decide(
+    resolutions: dict[str, str], value: str, conflicts: int
+) -> None:
+    merged = merge(PATH, "60s", "90s", "120s", resolutions)
+    assert (merged.value, len(merged.conflicts)) == (value, conflicts)
+
+
+CONFIG = "inferenceservice-config/ingress"
+BEFORE = {"gateway": "a", "service": "s", "gone": 1, "deep": {"x": 1, "y": 1}}
+HERE = {"gateway": "mine", "service": "s", "gone": 1, "deep": {"x": 2, "y": 1}, "own": True}
+AFTER = {"gateway": "b", "service": "t", "deep": {"x": 1, "y": 2}, "new": 0}
+
+
+def test_json_is_merged_by_field() -> None:
+    merged = merge(CONFIG, *map(json.dumps, (BEFORE, HERE, AFTER)), {})
+    assert json.loads(merged.value) == {
+        "gateway": "mine",
+        "service": "t",
+        "deep": {"x": 2, "y": 2},
+        "new": 0,
+        "own": True,
+    }
+    (conflict,) = merged.conflicts
+    assert (conflict.path, conflict.before, conflict.here, conflict.after) == (
+        f"{CONFIG}/gateway",
+        "a",
+        "mine",
+        "b",
+    )
+
+
+@pytest.mark.parametrize(
+    ("resolutions", "gateway"),
+    [
+        ({f"{CONFIG}/gateway": "theirs"}, "b"),
+        ({f"{CONFIG}/gateway": "c"}, "c"),
+        ({f"{CONFIG}/gateway": {"name": "c"}}, {"name": "c"}),
+        ({CONFIG: "ours"}, "mine"),
+        ({CONFIG: "theirs"}, "b"),
+    ],
+)
+def test_a_field_is_decided_by_its_path_or_that_of_its_key(
+    resolutions: dict[str, Any], gateway: Any
+) -> None:
+    merged = merge(CONFIG, *map(json.dumps, (BEFORE, HERE, AFTER)), resolutions)
+    assert (json.loads(merged.value)["gateway"], merged.conflicts) == (gateway, [])
+
+
+def test_text_that_is_no_json_any_more_is_merged_as_a_whole() -> None:
+    merged = merge(CONFIG, '{"a": 1}', "{broken", '{"a": 2}', {})
+    assert (merged.value, [c.path for c in merged.conflicts]) == ("{broken", [CONFIG])
+
+
+def test_a_merge_that_changes_nothing_keeps_the_text_as_the_release_writes_it() -> None:
+    after = '{\n  "a" : 2\n}'
+    assert merge(CONFIG, '{"a":1}', '{"a": 1}', after, {}).value == after
+
+
+def config(**data: str) -> Wanted:
+    body = {
+        "apiVersion": "v1",
+        "kind": "ConfigMap",
+        "metadata": {"name": "c", "namespace": "n"},
+        "data": data,
+    }
+    return Wanted(Ref("v1", "ConfigMap", "n", "c"), "x", "setup", body, fingerprint(body))
+
+
+def test_an_edit_is_kept_for_the_default_it_was_merged_onto_and_no_other() -> None:
+    edits = {"c": {"a": Edit("mine", onto("default")), "own": Edit("1", onto(None))}}
+    kept = with_edits(config(a="default"), edits, ("c",))
+    assert kept.body["data"] == {"a": "mine", "own": "1"}
+    assert kept.digest == fingerprint(kept.body)
+    by_settings = with_edits(config(a="by settings"), edits, ("c",))
+    assert by_settings.body["data"] == {"a": "by settings", "own": "1"}
+    assert with_edits(config(a="default"), edits, ()) == config(a="default")
+
+
+def test_resolutions_come_from_words_and_files_and_every_problem_is_told(tmp_path: Any) -> None:
+    file = tmp_path / "decided.yaml"
+    file.write_text("config-a/key: theirs\nconfig-b/key/field: {x: 1}\n")
+    words = ["config-a/key=ours", "config-c/key/number=5", "config-c/key2=5"]
+    assert read_resolutions(words, str(file)) == {
+        "config-a/key": "ours",
+        "config-b/key/field": {"x": 1},
+        "config-c/key/number": 5,
+        "config-c/key2": "5",
+    }
+    file.write_text("nowhere: ours\nconfig-a/key: 5\n")
+    with pytest.raises(InvalidInput) as caught:
+        read_resolutions(["config-a=ours", "x"], str(file))
+    assert len(caught.value.problems) == 4
