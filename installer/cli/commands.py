@@ -218,6 +218,10 @@ def _upgrade(commands: Any) -> None:
     run = "installer.cli.upgrade_command:upgrade"
     parser = _command(commands, "upgrade", run, text, "text|json")
     upgrade_flags(parser)
+    text = "first take over what others have installed, as the release that it is recognised as"
+    parser.add_argument(
+        "--adopt", metavar="all|NAME[,NAME]", action="append", default=[], help=text
+    )
     _moving_flags(parser)
 
 

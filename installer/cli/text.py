@@ -189,6 +189,13 @@ class Text:
         ok = self.terminal.paint(self.terminal.icon("ok"), "green")
         return [f"{ok} {fields['to']} is installed, in {duration(float(fields['seconds']))}"]
 
+    def _say_moved(self, fields: Mapping[str, Any]) -> list[str]:
+        ref = fields["object"]
+        models = plural(int(fields["trained_models"]), "TrainedModel")
+        more = f", {models}" if fields["trained_models"] else ""
+        name = f"{ref['namespace']}/{ref['name']}"
+        return [f"moved {name}{more} ({fields['done']} of {fields['total']})"]
+
     def _say_edit(self, fields: Mapping[str, Any]) -> list[str]:
         by = f" by {fields['manager']}" if fields["manager"] else ""
         key = f"{fields['object']['name']}/{fields['key']}"

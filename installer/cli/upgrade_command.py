@@ -6,6 +6,7 @@ import json
 import sys
 from argparse import Namespace
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,8 +16,11 @@ from installer.cli.parser import split
 from installer.cli.session import Session, plain
 from installer.core.cancel import Cancel
 from installer.core.errors import ExitCode
+from installer.core.events import Event
 
 if TYPE_CHECKING:
+    from installer.cluster.client import Cluster, Identity
+    from installer.operations.prepare import Prepared
     from installer.operations.upgrade import Way
     from installer.operations.upgrade_hop import UpgradeOptions
 
@@ -37,7 +41,7 @@ def plan(args: Namespace) -> int:
         cluster = Cluster.connect(
             kubeconfig=args.kubeconfig, context=args.context, cancel=cancel, emit=plain(args)
         )
-        found = plan_upgrade(cluster, _options(args), cancel)
+        found = plan_upgrade(cluster, _options(args), cancel, objects=args.objects)
     if args.output == "json":
         sys.stdout.write(json.dumps(found.to_dict(), indent=2) + "\n")
     else:
@@ -57,6 +61,7 @@ def _options(args: Namespace) -> UpgradeOptions:
         discard_edits=args.discard_edits,
         resolve=read_resolutions(args.resolve, args.resolve_file),
         backups=_backups(args),
+        only=split(getattr(args, "only", ())),
         serving_seconds=args.serving_timeout,
     )
 
@@ -76,19 +81,16 @@ def _upgrade(session: Session) -> Mapping[str, Any]:
     from installer.operations import upgrade as operation
 
     cluster, identity = connect(session, options.install.release)
+    if args.dry_run:
+        return _show(session, cluster, options)
+    if options.install.adopt:
+        _adopt(session, cluster, identity, options)
+        options = replace(options, install=replace(options.install, adopt=()))
 
     def decide() -> Way:
         return operation.find_way(cluster, options)
 
     way = decide()
-    if args.dry_run:
-        from installer.cli.upgrade_view import lines
-        from installer.operations.upgrade_plan import plan_upgrade
-
-        said = lines(plan_upgrade(cluster, options, session.cancel), args)
-        if args.output != "json":
-            sys.stdout.writelines(f"{line}\n" for line in said)
-        return {"outcome": "unchanged" if way.nothing_to_do else "done"}
     if not way.nothing_to_do:
         operation.check_hop(way, way.hops[0])
         hops = [f"{hop.origin} → {hop.target}" for hop in way.hops]
@@ -97,6 +99,53 @@ def _upgrade(session: Session) -> Mapping[str, Any]:
         session.confirm("About to upgrade", rows)
     outcome = operation.execute_upgrade(cluster, way, session.emit, session.cancel, decide)
     return {"outcome": outcome.outcome}
+
+
+def _show(session: Session, cluster: Cluster, options: UpgradeOptions) -> Mapping[str, Any]:
+    """The way with everything that there is to say about it; nothing is written."""
+    from installer.cli.upgrade_view import lines
+    from installer.operations.upgrade_plan import plan_upgrade
+
+    args = session.args
+    found = plan_upgrade(cluster, options, session.cancel, objects=True)
+    if args.output == "json":
+        for number, row in enumerate(found.hops, 1):
+            fields = {"from": row.hop.origin, "to": row.hop.target, "hop": number}
+            hops = {"hops": len(found.hops), "plan": row.to_dict()}
+            session.emit(Event("hop_planned", {**fields, **hops}))
+    else:
+        sys.stdout.writelines(f"{line}\n" for line in lines(found, args))
+    return {"outcome": "done" if found.hops else "unchanged"}
+
+
+def _adopt(session: Session, cluster: Cluster, identity: Identity, options: UpgradeOptions) -> None:
+    """Install, over what others have installed, the release that it is; once that is done the
+    ledger knows it and there is nothing to adopt any more."""
+    from installer.catalog.load import load
+    from installer.cluster import ledger as ledgers
+    from installer.operations import install as installing
+    from installer.operations.preflight import check_first
+    from installer.operations.recognise import adopting, recognise
+
+    ledger = ledgers.read(cluster)
+    if ledger.state not in ("", "installing") or ledger.upgrade is not None:
+        return
+    catalog = load(options.install.catalog)
+    release = ledger.release or recognise(cluster, identity, catalog, options.install)
+    choice = installing.choose(adopting(options.install, catalog, release))
+
+    def decide() -> Prepared:
+        return installing.prepare(cluster, choice, session.emit, session.cancel)
+
+    prepared = decide()
+    check_first(cluster, prepared, options.skip, session.emit, session.cancel)
+    rows = [
+        *identity_rows(identity),
+        ("release", release),
+        ("adopted", ", ".join(choice.options.adopt)),
+    ]
+    session.confirm("About to take over", rows)
+    installing.execute(cluster, prepared, session.emit, session.cancel, decide)
 
 
 def rollback(args: Namespace) -> int:
@@ -119,6 +168,10 @@ def _rollback(session: Session) -> Mapping[str, Any]:
 
     way = decide()
     check_hop(way, way.hops[0])
+    for reason in way.stays.values():
+        session.emit(
+            warning(reason, remedy="declare it external in the settings to install again later")
+        )
     final = operation.not_undone(way.catalog, way.path.origin, way.path.target)
     for clause in final:
         session.emit(warning(f"cannot be undone: {clause}"))

@@ -13,11 +13,16 @@ def upgrade_flags(parser: Parser) -> None:
     """What `upgrade` takes beside the flags of every command that writes."""
     text = "release to end at; `plan`, with or without a release, shows the way and writes nothing"
     parser.add_argument("what", metavar="[plan] RELEASE", nargs="+", help=text)
+    text = "of `plan`: count the objects of each hop too, from its manifests"
+    parser.add_argument("--objects", action="store_true", help=text)
     group = parser.add_argument_group("hops")
     text = "go at most this many hops; the same command goes on from there"
     group.add_argument("--to-hop", metavar="N", type=positive, default=0, help=text)
     text = "end after each hop; the same command goes on with the next"
     group.add_argument("--pause-between-hops", action="store_true", help=text)
+    group = parser.add_argument_group("from KFServing to KServe")
+    text = "move only these InferenceServices, then end; the same command without it goes on"
+    group.add_argument("--only", metavar="NAMESPACE/NAME", action="append", default=[], help=text)
     care_flags(parser)
     backup_flags(parser)
 

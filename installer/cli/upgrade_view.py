@@ -80,6 +80,13 @@ def _hop(row: HopRow) -> Iterator[str]:
     yield from _block("by hand", notes.manual)
     if len(hop.stops) > 1:
         yield from _block("stops", [about for name, about in row.steps if name.startswith("stop-")])
+    if row.objects is not None:
+        counted = row.objects
+        anew = f" ({counted.recreated} of them made anew)" if counted.recreated else ""
+        said = f"{counted.created} created, {counted.changed} changed{anew}, "
+        yield from _block(
+            "objects", [f"{said}{counted.removed} removed, {counted.unchanged} alike"]
+        )
     yield from _block("restarts", [", ".join(notes.restarts)] if notes.restarts else [])
     yield from _block("removed", notes.removed)
     yield from _block("made anew", notes.recreated)

@@ -82,6 +82,16 @@ SCHEMA: dict[str, tuple[str, dict[str, str]]] = {
             "secrets": "number: placeholders in place of Secrets",
         },
     ),
+    "hop_planned": (
+        "a hop as an upgrade would go it; of a dry run",
+        {
+            "from": "string: release",
+            "to": "string: release",
+            "hop": "number: which of the hops, from 1",
+            "hops": "number",
+            "plan": "object: as an element of `hops` of `upgrade plan -o json`",
+        },
+    ),
     "hop_started": (
         "an upgrade begins to go from one release to the next, or goes on with that",
         {
@@ -104,6 +114,17 @@ SCHEMA: dict[str, tuple[str, dict[str, str]]] = {
     "hop_finished": (
         "the release of a hop is installed, and everything is as well as before",
         {"from": "string: release", "to": "string: release", "seconds": "number"},
+    ),
+    "moved": (
+        "an InferenceService is in its new API group, and well; the old one is there still",
+        {
+            "object": "object: apiVersion, kind, namespace, name of the new one",
+            "from": "string: API group of the old one",
+            "handed_over": "number of objects that have it as their owner now",
+            "trained_models": "number that were moved with it",
+            "done": "number",
+            "total": "number",
+        },
     ),
     "edit": (
         "what an upgrade makes of a key that users have edited",

@@ -197,16 +197,23 @@ def planned_of(
     return plan_components(cluster, ours, manifests, settings, ledger, blind), external
 
 
-def wanted_maps(cluster: Cluster, choice: Choice, cancel: Cancel) -> list[Wanted]:
-    """The ConfigMaps that users edit, as the release and the settings have them; without what an
-    upgrade has kept of users' edits."""
+def wanted_all(
+    cluster: Cluster, choice: Choice, cancel: Cancel
+) -> list[tuple[Component, list[Wanted]]]:
+    """The objects as release and settings have them; without what an upgrade has kept of users'
+    edits. Of the cluster only its kinds are read."""
     settings = choice.options.settings
     ours = [c for c in choice.components if c.name not in settings.external]
     manifests = [load_objects(c, choice.options.sources, silent, cancel) for c in ours]
     scope = _Scope(cluster, [obj for objects in manifests for obj in objects])
+    return _wanted_parts(ours, manifests, scope, settings)
+
+
+def wanted_maps(cluster: Cluster, choice: Choice, cancel: Cancel) -> list[Wanted]:
+    """The ConfigMaps that users edit, of `wanted_all`."""
     return [
         item
-        for component, wanted in _wanted_parts(ours, manifests, scope, settings)
+        for component, wanted in wanted_all(cluster, choice, cancel)
         for item in wanted
         if item.ref.kind == "ConfigMap" and item.ref.name in component.config_maps
     ]

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from installer.catalog.load import load
+from installer.catalog.manifests import load_objects
 from installer.catalog.model import Catalog
 from installer.cluster import ledger as ledgers
 from installer.cluster.client import Cluster
 from installer.cluster.ledger import Ledger
 from installer.core.errors import ChecksFailed
+from installer.core.events import silent
+from installer.core.objects import dig
 from installer.operations.upgrade import Way, check_settings
 from installer.operations.upgrade_hop import UpgradeOptions
 from installer.plan.hop_notes import notes_of
-from installer.plan.hops import Path, hop_of, way_back
+from installer.plan.hops import Path, Versions, hop_of, way_back
+from installer.plan.stored import dead_end, versions_of
 
 
 def find_way_back(cluster: Cluster, options: UpgradeOptions) -> Way:
@@ -28,8 +32,39 @@ def find_way_back(cluster: Cluster, options: UpgradeOptions) -> Way:
             )
     check_settings(ledger, options)
     now = {record.name: record.version for record in ledger.components.values()}
-    path = Path(origin, target, (way_back(catalog, origin, target, now),))
-    return Way("rollback", options, catalog, cluster.identity(), ledger, path)
+    stays = _staying(cluster, options, catalog, target, now)
+    path = Path(origin, target, (way_back(catalog, origin, target, now, stays),))
+    return Way("rollback", options, catalog, cluster.identity(), ledger, path, stays)
+
+
+def _staying(
+    cluster: Cluster, options: UpgradeOptions, catalog: Catalog, target: str, now: Versions
+) -> dict[str, str]:
+    """Components that stay at their later version, with the reason: their objects are stored at a
+    version that the earlier one does not have."""
+    stored = {
+        str(dig(crd, "metadata", "name")): crd
+        for crd in cluster.list("apiextensions.k8s.io/v1", "CustomResourceDefinition").items
+    }
+    found: dict[str, str] = {}
+    for ref in catalog.releases[target].components:
+        if now.get(ref.name) in (None, ref.version):
+            continue
+        component = catalog.components[(ref.name, ref.version)]
+        objects = load_objects(component, options.install.sources, silent, cluster.cancel)
+        for obj in objects:
+            live = stored.get(str(dig(obj, "metadata", "name")))
+            if obj["kind"] != "CustomResourceDefinition" or live is None:
+                continue
+            held = dig(live, "status", "storedVersions", default=[])
+            lost = dead_end(held, versions_of(live), [versions_of(obj)])
+            if lost:
+                found[ref.name] = (
+                    f"{ref.name} stays at {now[ref.name]}: {live['metadata']['name']} is stored at "
+                    f"{lost}, which {ref.version} does not have"
+                )
+                break
+    return found
 
 
 def not_undone(catalog: Catalog, origin: str, target: str) -> tuple[str, ...]:

@@ -6,8 +6,8 @@ After each step the ledger says so, and after each hop the hop's release is what
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
 from installer.catalog.load import load
@@ -23,7 +23,13 @@ from installer.core.events import Emit, Event
 from installer.operations.install import Outcome
 from installer.operations.runs import begin_run, close_failed, end_run
 from installer.operations.tally import Tally
-from installer.operations.upgrade_hop import HopContext, UpgradeOptions, hop_event, run_steps
+from installer.operations.upgrade_hop import (
+    HopContext,
+    Paused,
+    UpgradeOptions,
+    hop_event,
+    run_steps,
+)
 from installer.operations.upgrade_steps import SERVING, steps_of
 from installer.plan.hops import Hop, Path, is_downgrade, path_of, reachable
 
@@ -32,7 +38,8 @@ from installer.plan.hops import Hop, Path, is_downgrade, path_of, reachable
 class Way:
     """A decided upgrade or rollback: nothing was written yet.
 
-    command: which of the two. path: no hops when the target is installed.
+    command: which of the two. path: no hops when the target is installed. stays: of a rollback, the
+    components that cannot go back, with the reason.
     """
 
     command: str
@@ -41,6 +48,7 @@ class Way:
     identity: Identity
     ledger: Ledger
     path: Path
+    stays: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def nothing_to_do(self) -> bool:
@@ -77,8 +85,8 @@ def check_origin(catalog: Catalog, ledger: Ledger, target: str) -> None:
         raise ChecksFailed(
             "nothing is installed here that the ledger knows of",
             kind="not-installed",
-            remedy=f"`kserve-installer install {target}`; with --adopt it takes over what others "
-            "have installed",
+            remedy=f"`kserve-installer install {target}`, or `upgrade {target} --adopt all` where "
+            "others have installed an earlier release",
         )
     if ledger.state in ("installing", "uninstalling"):
         word = ledger.state.removesuffix("ing")
@@ -179,6 +187,8 @@ def execute_upgrade(
                 context.hop = hop
                 _begin(context, way)
                 _go(context, index, len(way.path.hops))
+        except Paused:
+            pass
         except BaseException as error:
             close_failed(cluster, context.ledger, run, error)
             raise
@@ -196,15 +206,6 @@ def check_hop(way: Way, hop: Hop) -> None:
             "no step of more than one minor version",
             kind="skipped-versions",
             remedy=f"the catalog needs these versions; see {hop.blocked[0].origin}",
-        )
-    before, after = way.catalog.releases[hop.origin], way.catalog.releases[hop.target]
-    if before.serving.group != after.serving.group:
-        raise ChecksFailed(
-            f"{hop.target} has its InferenceServices in {after.serving.group}, {hop.origin} in "
-            f"{before.serving.group}: this version of kserve-installer does not move them",
-            kind="api-group",
-            object=hop.target,
-            remedy=f"stay at {hop.origin}, or install {hop.target} on another cluster",
         )
     server = way.identity.version
     if server not in hop.window:

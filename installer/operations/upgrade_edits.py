@@ -114,12 +114,10 @@ def check_conflicts(decided: Decided, target: str) -> None:
     )
 
 
-def keep_edits(context: HopContext, decided: Decided) -> bool:
-    """Write what is kept into the ledger; whether that changed it."""
-    if decided.edits == context.ledger.edits:
-        return False
-    context.write(replace(context.ledger, edits=decided.edits))
-    return True
+def keep_edits(context: HopContext, decided: Decided) -> None:
+    """Write what is kept into the ledger."""
+    if decided.edits != context.ledger.edits:
+        context.write(replace(context.ledger, edits=decided.edits))
 
 
 def _maps(context: HopContext, now: Versions, then: Versions) -> Iterator[_Map]:

@@ -26,6 +26,10 @@ from installer.plan.hops import Hop, Versions, components_at, stand
 from installer.plan.merging import Resolutions
 
 
+class Paused(Exception):
+    """A step has done what it was asked to, and is not complete."""
+
+
 @dataclass(frozen=True, slots=True)
 class UpgradeOptions:
     """What the user asked for. install: sources, settings and the like; its release is the target.
@@ -33,7 +37,8 @@ class UpgradeOptions:
     skip: preflight checks not to run. to_hop: how many hops to go at most, 0 for all. pause: end
     after each hop. discard_edits: take back what users have edited; resolve: what to
     do where users and a release have changed the same. backups: folder that each hop
-    writes its backup to, None for no backups. serving_seconds: how long
+    writes its backup to, None for no backups. only: InferenceServices (`NAMESPACE/NAME`) to move
+    between API groups, none for all. serving_seconds: how long
     InferenceServices may take to be Ready again after components were replaced.
     """
 
@@ -44,6 +49,7 @@ class UpgradeOptions:
     discard_edits: bool = False
     resolve: Resolutions = field(default_factory=dict)
     backups: Path | None = None
+    only: tuple[str, ...] = ()
     serving_seconds: float = 300.0
 
 

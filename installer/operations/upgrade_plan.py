@@ -8,7 +8,7 @@ the next hop writes object by object is for `plan` of that hop's release after i
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from installer.catalog.load import load
@@ -18,6 +18,8 @@ from installer.cluster import ledger as ledgers
 from installer.cluster.client import Cluster, Identity
 from installer.cluster.ledger import Ledger
 from installer.core.cancel import Cancel
+from installer.operations.hop_objects import HopObjects, count_objects
+from installer.operations.recognise import as_adopted, recognise
 from installer.operations.upgrade import check_origin, no_way
 from installer.operations.upgrade_hop import UpgradeOptions
 from installer.operations.upgrade_serving import Expected, expected_downtime
@@ -28,11 +30,12 @@ from installer.plan.hops import Hop, Path, path_of, reachable
 
 @dataclass(frozen=True, slots=True)
 class HopRow:
-    """One hop with what there is to say about it."""
+    """One hop with what there is to say about it. objects: None where they were not counted."""
 
     hop: Hop
     notes: HopNotes
     steps: Sequence[tuple[str, str]]
+    objects: HopObjects | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """The JSON form."""
@@ -52,6 +55,7 @@ class HopRow:
                 for s in hop.skipped
             ],
             "blocked": bool(hop.blocked),
+            "objects": None if self.objects is None else self.objects.to_dict(),
             "steps": [{"step": name, "about": about} for name, about in self.steps],
             **self.notes.to_dict(),
         }
@@ -102,14 +106,21 @@ class UpgradePlan:
         }
 
 
-def plan_upgrade(cluster: Cluster, options: UpgradeOptions, cancel: Cancel) -> UpgradePlan:
-    """Decide and explain. Raises what `find_way` raises but for Kubernetes: that is part of it."""
+def plan_upgrade(
+    cluster: Cluster, options: UpgradeOptions, cancel: Cancel, *, objects: bool = False
+) -> UpgradePlan:
+    """Decide and explain. objects: count them too, which reads every hop's manifests.
+
+    Raises what `find_way` raises but for Kubernetes: that is part of it."""
     target = options.install.release
     catalog = load(options.install.catalog)
     if target:
         find_release(catalog, target)
     identity = cluster.identity()
     ledger = ledgers.read(cluster)
+    if not ledger.release and options.install.adopt:
+        release = recognise(cluster, identity, catalog, options.install)
+        ledger = as_adopted(ledger, release)
     check_origin(catalog, ledger, target or _goal(ledger))
     path = None
     if target:
@@ -118,6 +129,11 @@ def plan_upgrade(cluster: Cluster, options: UpgradeOptions, cancel: Cancel) -> U
             raise no_way(catalog, ledger.release, target)
     cancel.check("planning the hops")
     hops = [row_of(catalog, hop) for hop in path.hops] if path else []
+    if objects:
+        hops = [
+            replace(row, objects=count_objects(cluster, catalog, options.install, row.hop, cancel))
+            for row in hops
+        ]
     serving = expected_downtime(cluster) if hops else []
     ways = reachable(catalog, ledger.release)
     return UpgradePlan(identity, ledger, ways, path, hops, serving)

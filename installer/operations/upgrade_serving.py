@@ -23,6 +23,7 @@ from installer.core.events import Emit, Event
 from installer.core.objects import Object, Ref, dig
 from installer.operations.asking import Asking, Door, door, entries
 from installer.operations.gates import waiting
+from installer.plan.api_group import is_moved
 from installer.serving.inference_service import InferenceService, of_object, served_versions
 from installer.serving.replies import Meaning, meaning
 
@@ -124,7 +125,9 @@ def await_serving(
     that (RFC 3339) is not judged. seconds: how long they may take. Raises NotReady.
     """
     services = [of_object(obj) for obj in _all(cluster)]
-    judged = [s for s in services if s.name not in unwell and _made(s.obj) <= since]
+    judged = [
+        s for s in services if s.name not in unwell and (_made(s.obj) <= since or is_moved(s.obj))
+    ]
     refs = [service.ref for service in judged]
 
     def progress(pending: Sequence[Pending], total: int) -> None:
@@ -172,7 +175,12 @@ def _ask(opened: Door, service: InferenceService) -> Meaning:
 
 def _all(cluster: Cluster) -> list[Object]:
     found: dict[tuple[str, str], Object] = {}
-    for version in served_versions(cluster):  # newest group and version first
+    # newest first; one version of each group, since another would ask a conversion webhook that
+    # may be stopped
+    versions = {
+        version.partition("/")[0]: version for version in reversed(served_versions(cluster))
+    }
+    for version in reversed(versions.values()):
         for obj in cluster.list(version, "InferenceService").items:
             key = (obj["metadata"]["namespace"], obj["metadata"]["name"])
             found.setdefault(key, obj)

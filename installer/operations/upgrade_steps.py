@@ -13,6 +13,7 @@ from installer.cluster.errors import ApiError
 from installer.core.errors import InstallerError
 from installer.core.events import silent
 from installer.core.objects import Object, Ref, ref_of
+from installer.operations import upgrade_group
 from installer.operations.backup import backup, file_name
 from installer.operations.engine import Engine
 from installer.operations.health import await_health
@@ -51,20 +52,33 @@ def steps_of(hop: Hop) -> list[Step]:
     prune                what the release no longer has, webhooks before their Services
     admission            every InferenceService is shown to the new webhooks
     health               the stack is ready; what was Ready is Ready, what answered answers
+
+    Between releases of different API groups the objects are moved before that, and nothing is
+    removed before they are as well as before: see `upgrade_group`.
     """
     stops = [
         Step(f"stop-{number}", _moves(hop, number), partial(_apply, versions=versions))
         for number, versions in enumerate(hop.stops, 1)
     ]
-    return [
+    begin = [
         Step("preflight", "is everything there that the hop needs", _preflight),
         Step("backup", "what users have made and edited, into a file", _backup),
         Step(SERVING, "how the InferenceServices are now", _serving),
-        *stops,
-        Step("prune", f"remove what {hop.target} no longer has", _prune),
+    ]
+    last = Step("prune", f"remove what {hop.target} no longer has", _prune)
+    end = [
         Step("admission", "would the new webhooks admit the InferenceServices", _admission),
         Step("health", "is everything as well as before", _health),
     ]
+    if not hop.moves:
+        return [*begin, *stops, last, *end]
+    old, new = hop.groups
+    quiet = Step("quiet", f"stop the controller of {old}", upgrade_group.quiet)
+    move = Step("move", f"InferenceServices and TrainedModels into {new}", upgrade_group.move)
+    retire = Step("retire", f"delete what was moved from {old}", upgrade_group.retired)
+    if hop.back:  # what was moved has its controller back only when the other one is stopped
+        return [*begin, *stops[:-1], quiet, stops[-1], move, *end, retire, last]
+    return [*begin, *stops, quiet, move, *end, retire, last]
 
 
 def _moves(hop: Hop, number: int) -> str:
@@ -94,6 +108,8 @@ def _preflight(context: HopContext) -> None:
         decided = decide_edits(context, origin_of(context.hop), context.hop.stops[-1])
         check_conflicts(decided, context.hop.target)
     prepared = with_recreated(context.prepared(context.hop.stops[-1]))
+    if context.hop.moves:
+        upgrade_group.check(context, list(prepared.planned))
     asked = _asked_of_checks(prepared, rewritten)
     skip = (*context.options.skip, "crds-stored-versions")  # `check_stored` knows the whole way
     check_first(context.cluster, asked, skip, context.emit, context.cancel)
@@ -110,8 +126,9 @@ def _merge_edits(context: HopContext, versions: Versions, last: bool) -> None:
         decided = decide_edits(context, now, versions)
         if last:
             check_conflicts(decided, context.hop.target)
-    if keep_edits(context, decided) or last:
-        for outcome in decided.outcomes:
+    keep_edits(context, decided)
+    for outcome in decided.outcomes:
+        if last or outcome.how == "pinned":  # what comes of the others is known at the end
             context.emit(outcome.event())
 
 
@@ -145,6 +162,8 @@ def _apply(context: HopContext, versions: Versions) -> None:
     last = versions is stops[-1]
     _merge_edits(context, versions, last)  # somebody may have edited one since
     prepared = with_recreated(context.prepared(versions))
+    if last and context.hop.moves:
+        upgrade_group.wake(context, prepared.planned)
     if any(part.changes for part in prepared.planned):
         crds = [i.body for p in prepared.planned for i in p.wanted if i.ref.kind == _CRD]
         migrate(context.cluster, crds, context.emit, context.cancel, context)
@@ -200,7 +219,9 @@ def _admission(context: HopContext) -> None:
     versions = served_versions(context.cluster)
     groups = {version.partition("/")[0]: version for version in reversed(versions)}
     refused: list[tuple[Ref, str]] = []
-    for version in groups.values():
+    for group, version in groups.items():
+        if context.hop.moves and group != context.hop.groups[1]:
+            continue
         objects = context.cluster.list(version, KIND, metadata_only=True).items
         with ThreadPoolExecutor(_PARALLEL) as pool:
             asked = pool.map(partial(_asked, context.cluster), objects)

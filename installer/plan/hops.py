@@ -7,7 +7,7 @@ from its version to the next release's at once, the hop stops at versions in bet
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
@@ -76,7 +76,8 @@ class Hop:
 
     stops: versions of all components, one mapping for each time that components are applied; the
     last is the target release's own. window: Kubernetes versions the hop can be run on.
-    kubernetes: the upgrade of Kubernetes that must come before it, if any.
+    kubernetes: the upgrade of Kubernetes that must come before it, if any. groups: API groups of
+    InferenceServices before and after. back: a way back.
     """
 
     origin: str
@@ -86,6 +87,13 @@ class Hop:
     window: Window
     skipped: tuple[Skipped, ...] = ()
     kubernetes: KubernetesUpgrade | None = None
+    groups: tuple[str, str] = ("", "")
+    back: bool = False
+
+    @property
+    def moves(self) -> bool:
+        """Whether InferenceServices go to another API group."""
+        return self.groups[0] != self.groups[1]
 
     @property
     def blocked(self) -> tuple[Skipped, ...]:
@@ -133,16 +141,21 @@ def hop_of(catalog: Catalog, origin: str, target: str) -> Hop:
     return _hop(catalog, catalog.releases[origin], catalog.releases[target])
 
 
-def way_back(catalog: Catalog, origin: str, target: str, now: Versions) -> Hop:
+def way_back(
+    catalog: Catalog, origin: str, target: str, now: Versions, staying: Collection[str] = ()
+) -> Hop:
     """The hop from a release to one that it was upgraded from. now: what is there, which is not the
-    whole release where the upgrade has not ended.
+    whole release where the upgrade has not ended. staying: components that cannot go back.
 
     Through the same versions of what may not skip any; everything else, the controller above all,
     stays as it is until the last stop. What requests go through is pruned only after that. There
     are as many stops wherever it begins, so that their numbers mean the same to a later run.
     """
     there = _hop(catalog, catalog.releases[target], catalog.releases[origin])
-    after = {ref.name: ref.version for ref in catalog.releases[target].components}
+    after = {
+        ref.name: now[ref.name] if ref.name in staying else ref.version
+        for ref in catalog.releases[target].components
+    }
     whole = there.stops[-1]
     here = {name: now.get(name, version) for name, version in whole.items()}
     bound = {name for name in whole if rule_of(name) is not None and name in after}
@@ -151,7 +164,7 @@ def way_back(catalog: Catalog, origin: str, target: str, now: Versions) -> Hop:
         {**here, **{name: min(stop[name], here[name], key=version_of) for name in moved}}
         for stop in reversed(there.stops[:-1])
     ]
-    changes = tuple(ComponentChange(c.name, c.target, c.current) for c in there.changes)
+    changes = tuple(ComponentChange(c.name, c.target, after.get(c.name, "")) for c in there.changes)
     components = [catalog.components[item] for item in after.items()]
     return replace(
         there,
@@ -160,6 +173,8 @@ def way_back(catalog: Catalog, origin: str, target: str, now: Versions) -> Hop:
         changes=changes,
         stops=(*stops, after),
         window=window_of(components),
+        groups=there.groups[::-1],
+        back=True,
     )
 
 
@@ -232,7 +247,15 @@ def _hop(catalog: Catalog, origin: Release, target: Release) -> Hop:
         if versions is after or item[1] != before.get(item[0])
     ]
     window = window_of(components)
-    return Hop(origin.name, target.name, tuple(changes), tuple(stops), window, tuple(skipped))
+    return Hop(
+        origin.name,
+        target.name,
+        tuple(changes),
+        tuple(stops),
+        window,
+        tuple(skipped),
+        groups=(origin.serving.group, target.serving.group),
+    )
 
 
 def _way(catalog: Catalog, change: ComponentChange) -> tuple[list[str], list[Skipped]]:

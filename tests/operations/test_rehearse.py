@@ -58,7 +58,7 @@ def test_a_rehearsal_runs_the_upgrade_elsewhere_and_writes_nothing_here(
     if control_plane_folder is not None:
         flags += ["--control-plane", str(control_plane_folder)]
     refused = live.installer.run("rehearse", "kfserving-0.6.1", *flags)
-    assert (refused.code, refused.finished["error"]["kind"]) == (3, "edited")
+    assert (refused.code, refused.finished["error"]["kind"]) == (3, "edit-conflict")
     assert "kubectl-edit" in refused.finished["error"]["message"]
 
     done = live.installer.run("rehearse", "kfserving-0.6.1", "--discard-edits", "--keep", *flags)

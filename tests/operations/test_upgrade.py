@@ -102,7 +102,7 @@ def upgraded(place: MakePlace) -> Upgraded:
     """One upgrade that nothing disturbs."""
     there = with_models(place)
     pods = model_pods(there.cluster())
-    done = there.installer.run("upgrade", TARGET)
+    done = there.installer.run("upgrade", TARGET, timeout=600)
     assert done.code == 0, done.finished
     return Upgraded(there.sandbox, there.installer, done, pods)
 

@@ -123,6 +123,17 @@ class Chain:
     def _begin(self, isvc: Object, dialect: Dialect) -> None:
         predictors = self._settings.inference(dialect, "predictors")
         body = forms.knative_service(isvc, dialect, predictors)
+        self._replace(body, dialect)
+
+    def _replace(self, body: Object, dialect: Dialect) -> None:
+        """The Knative Service as the controller writes it: labels and template as a whole, while
+        its owner stays (kserve/kserve: inferenceservice/reconcilers/knative/ksvc_reconciler.go)."""
+        place = body["metadata"]["namespace"], body["metadata"]["name"]
+        known = self._objects.of(SERVING_V1, "Service").get(*place)
+        if known is not None:
+            labels = {**dict.fromkeys(labels_of(known)), **labels_of(body)}
+            if labels != labels_of(known):
+                self._objects.merge(known, {"metadata": {"labels": labels}}, dialect.manager)
         self._objects.keep(body, dialect.manager, "spec")
 
     # Knative's part

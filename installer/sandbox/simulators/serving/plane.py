@@ -112,14 +112,17 @@ class ServingPlane:
     def _of_one(self, obj: Object) -> bool:
         """Queue the InferenceService whose label or owner reference the object has."""
         namespace, labels = obj["metadata"].get("namespace", ""), labels_of(obj)
-        for group in _GROUPS:
+        known = False
+        for group in _GROUPS:  # while it goes from one to the other it may be of both
             name = labels.get(f"{group}/inferenceservice")
             for owner in obj["metadata"].get("ownerReferences") or []:
                 if owner["kind"] == "InferenceService" and owner["apiVersion"].startswith(group):
                     name = owner["name"]
             if name:
                 self._queue(group, namespace, name)
-                return True
+                known = True
+        if known:
+            return True
         parent = labels.get(f"{KNATIVE}/route")
         service = self._objects.of(SERVING_V1, "Service").get(namespace, parent) if parent else None
         return self._of_one(service) if service is not None and service is not obj else False

@@ -103,8 +103,9 @@ class Objects:
     def keep(self, body: Object, manager: str, *fields: str) -> Object:
         """Like `ensure`, and bring the fields of what is there to what they are to be."""
         known = self.ensure(body, manager)
+        whole = {field: without_others(known.get(field), body[field]) for field in fields}
         differing = {
-            field: body[field] for field in fields if not contains(known.get(field), body[field])
+            field: value for field, value in whole.items() if not contains(known.get(field), value)
         }
         return self.merge(known, differing, manager) if differing else known
 
@@ -147,6 +148,20 @@ class Objects:
         metadata = obj["metadata"]
         path = path_of(obj["apiVersion"], plural, metadata["namespace"], metadata["name"])
         return self._caches[key], path
+
+
+def without_others(there: Any, wanted: Any) -> Any:
+    """A field's value as a merge patch that also takes away labels and annotations of a template
+    that are no longer wanted: controllers write a template as a whole."""
+    metadata = dig(wanted, "template", "metadata")
+    if metadata is None:
+        return wanted
+    said = {}
+    for key in ("labels", "annotations"):
+        gone = dict.fromkeys(dig(there, "template", "metadata", key, default={}))
+        said[key] = {**gone, **metadata.get(key, {})}
+    template = {**wanted["template"], "metadata": {**metadata, **said}}
+    return {**wanted, "template": template}
 
 
 def contains(there: Any, wanted: Any) -> bool:
