@@ -49,9 +49,9 @@ def test_what_is_no_version_is_refused(text: str) -> None:
     [
         ("kfserving-0.5.1", "v1.15.12", "Knative Serving 0.18.0 refuses to start below 1.16",
          "kfserving-0.5.0-rc0"),
-        ("kfserving-0.5.1", "v1.22.0-gke.1", "gone in 1.22", ""),
+        ("kfserving-0.5.1", "v1.22.0-gke.1", "gone in 1.22", "kserve-0.9.0"),
         ("kserve-0.20.0", "1.27+", "Knative Serving 1.21.1 refuses to start below 1.33",
-         "kserve-0.11.2"),
+         "kserve-0.13.1"),
     ],
 )  # fmt: skip
 def test_the_binding_component_is_named_and_the_nearest_release_offered(
