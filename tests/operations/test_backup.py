@@ -21,7 +21,7 @@ from installer.core.objects import Ref
 from installer.operations.backup_file import records
 from installer.plan.backup_form import LEDGER, MADE, OURS, USER
 
-pytestmark = pytest.mark.cluster
+pytestmark = [pytest.mark.cluster, pytest.mark.timeout(900)]  # a whole upgrade, on a busy machine
 
 API = "serving.kubeflow.org/v1beta1"
 MODEL_API = "serving.kubeflow.org/v1alpha1"

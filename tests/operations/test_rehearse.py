@@ -15,7 +15,7 @@ from installer.core.cancel import Cancel
 from installer.core.objects import Ref
 from installer.sandbox import lifecycle
 
-pytestmark = pytest.mark.cluster
+pytestmark = [pytest.mark.cluster, pytest.mark.timeout(900)]  # a whole upgrade, on a busy machine
 
 API = "serving.kubeflow.org/v1beta1"
 MODEL = Ref(API, "InferenceService", "models", "flowers")
@@ -61,7 +61,8 @@ def test_a_rehearsal_runs_the_upgrade_elsewhere_and_writes_nothing_here(
     assert (refused.code, refused.finished["error"]["kind"]) == (3, "edit-conflict")
     assert "kubectl-edit" in refused.finished["error"]["message"]
 
-    done = live.installer.run("rehearse", "kfserving-0.6.1", "--discard-edits", "--keep", *flags)
+    words = ["rehearse", "kfserving-0.6.1", "--discard-edits", "--keep", *flags]
+    done = live.installer.run(*words, timeout=600)
     assert (done.code, done.finished["writes"]) == (0, 0), done.finished
     (filled,) = done.of("rehearsing")
     assert {key: filled[key] for key in ("namespaces", "objects", "edits", "secrets")} == {

@@ -33,7 +33,7 @@ from installer.operations.upgrade_serving import look
 from installer.sandbox import lifecycle, script
 from installer.sandbox.script import ModelRule, Script
 
-pytestmark = pytest.mark.cluster
+pytestmark = [pytest.mark.cluster, pytest.mark.timeout(900)]  # a whole upgrade, on a busy machine
 
 TARGET = "kfserving-0.6.1"
 API = "serving.kubeflow.org/v1beta1"
@@ -291,7 +291,7 @@ def test_a_rollback_goes_back_through_the_same_versions_while_models_go_on_answe
     upgraded: Upgraded, end: EndState
 ) -> None:
     assert end, "read before the release is another"
-    back = upgraded.installer.run("rollback")
+    back = upgraded.installer.run("rollback", timeout=600)
     assert back.code == 0, back.finished
     said = [event["message"] for event in back.of("warning")]
     assert any("services.serving.knative.dev is stored" in message for message in said)
@@ -307,5 +307,5 @@ def test_a_rollback_goes_back_through_the_same_versions_while_models_go_on_answe
     assert upgraded.installer.status("--exit-code")[0] == 0
     again = upgraded.installer.run("install", RELEASE)
     assert (again.finished["outcome"], again.finished["writes"]) == ("unchanged", 0)
-    nowhere = upgraded.installer.run("rollback")
+    nowhere = upgraded.installer.run("rollback", timeout=600)
     assert (nowhere.code, nowhere.finished["error"]["kind"]) == (3, "no-way-back")
