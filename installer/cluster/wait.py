@@ -116,12 +116,13 @@ class _Wait:
             return
         self._watch_what_is_pending(cancel)
         while not self._done():
-            cancel.check(self._doing())
+            pending = self._pending()
+            cancel.check(f"waiting for {named(pending)}")
             self._raise_if_failed(cancel)
             now = time.monotonic()
             if now >= end:
                 raise self._too_late(waited + deadline)
-            self._report.show(self._pending())
+            self._report.show(pending)
             self._take(min(_TICK, end - now))
         self._report.finish()
 
