@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from functools import partial
+
 from installer.catalog.cache import open_cache
 from installer.catalog.integrity import redacted
+from installer.catalog.missing import SourcesMissing
 from installer.catalog.model import Component
+from installer.catalog.parallel import together
 from installer.catalog.parsed import objects_of
 from installer.catalog.render import rendered_objects
 from installer.catalog.sources import SourceOptions, fetch, named
@@ -13,7 +18,29 @@ from installer.core.errors import ChecksFailed
 from installer.core.events import Emit
 from installer.core.objects import Object
 
-__all__ = ["load_objects", "objects_of"]
+__all__ = ["load_each", "load_objects", "objects_of"]
+
+
+def load_each(
+    components: Sequence[Component], options: SourceOptions, emit: Emit, cancel: Cancel
+) -> list[list[Object]]:
+    """`load_objects` of each component, a few at a time.
+
+    Raises as that does: the first failure ends the others too, except that files which are nowhere
+    are told of all components at once.
+    """
+
+    def load(component: Component, stop: Cancel) -> list[Object] | SourcesMissing:
+        try:
+            return load_objects(component, options, emit, stop)
+        except SourcesMissing as error:
+            return error
+
+    found = together([partial(load, component) for component in components], cancel)
+    missing = [item for item in found if isinstance(item, SourcesMissing)]
+    if missing:
+        raise SourcesMissing.merged(missing)
+    return [item for item in found if not isinstance(item, SourcesMissing)]
 
 
 def load_objects(

@@ -148,7 +148,10 @@ def open_place(text: str, origin: str) -> Place:
     wanted = "a directory or a .tar file" if origin == "bundle" else "a directory or an http(s) URL"
     found = "is a file" if stat else "does not exist"
     raise UsageError(
-        f"--{origin} {path} {found}; expected {wanted}", kind="invalid-input", object=str(path)
+        f"--{origin} {path} {found}; expected {wanted}",
+        kind="invalid-input",
+        object=str(path),
+        remedy=f"correct --{origin}; without it sources are downloaded from upstream",
     )
 
 

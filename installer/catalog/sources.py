@@ -3,6 +3,7 @@
 Decided:
 - Whoever gives a bundle, a mirror or `offline` expects no other traffic: then upstream's address
   is never asked, and a file that is nowhere is an error that names where it was looked for.
+- What a mirror on disk gave is kept in the cache too, as are downloads.
 - A mirror reached by URL is asked after the cache: what the cache has is the same by its SHA-256.
 - A bundle or mirror on disk that holds other bytes under the file's name is an error, even when
   the cache has the right ones. A damaged cache entry is removed with a warning and fetched again.
@@ -23,6 +24,7 @@ from installer.catalog.cache import Cache, open_cache
 from installer.catalog.download import download, read_whole
 from installer.catalog.http import Http, Patience
 from installer.catalog.integrity import fault, file_fault, redacted, unreadable
+from installer.catalog.missing import SourcesMissing, WantedSource
 from installer.catalog.model import Source
 from installer.catalog.parallel import together
 from installer.catalog.places import Place, candidates, is_web, mirror_path, mirror_url, places
@@ -72,16 +74,6 @@ class SourceOptions:
         return Patience(self.timeout, self.retries, self.backoff)
 
 
-@dataclass(frozen=True, slots=True)
-class _Wanted:
-    component: str
-    version: str
-    source: Source
-
-    def __str__(self) -> str:
-        return f"{self.component} {self.version}".rstrip() + f", {self.source.name}"
-
-
 def fetch(
     sources: Sequence[tuple[str, Source]],
     options: SourceOptions,
@@ -98,7 +90,7 @@ def fetch(
     cache = open_cache(options.cache_dir, emit)
     local = list(places(options.bundle, options.mirror))
     wanted = list(
-        {source.sha256: _Wanted(name, version, source) for name, source in sources}.values()
+        {source.sha256: WantedSource(name, version, source) for name, source in sources}.values()
     )
     found: dict[str, Path] = {}
     for item in wanted:
@@ -118,7 +110,7 @@ def fetch(
                 found[item.source.sha256] = path
     missing = [item for item in wanted if item.source.sha256 not in found]
     if missing:
-        raise _missing(missing, options, cache)
+        raise SourcesMissing(missing, options, cache)
     return found
 
 
@@ -127,6 +119,8 @@ def named(what: str) -> Iterator[None]:
     """Errors about a source begin with what it is: `component version, source name`."""
     try:
         yield
+    except SourcesMissing:
+        raise  # names each of its files
     except ChecksFailed as error:
         if not error.message.startswith(what):
             error.message = f"{what}: {error.message}"
@@ -174,20 +168,6 @@ def extra_on_web(
 
     data = together([ask], cancel)[0]
     return None if data is None else Extra(data, "mirror", redacted(url))
-
-
-def describe_places(options: SourceOptions, cache: Cache | None = None) -> str:
-    """Where sources are looked for, as a clause: `bundle x.tar, mirror /srv/m, cache …`."""
-    parts = []
-    if options.bundle is not None:
-        parts.append(f"bundle {options.bundle}")
-    if options.mirror is not None:
-        shown = redacted(options.mirror) if is_web(options.mirror) else options.mirror
-        parts.append(f"mirror {shown}")
-    parts.append(f"cache {cache.label}" if cache else "cache")
-    if options.network:
-        parts.append("network")
-    return ", ".join(parts)
 
 
 def _http(options: SourceOptions, emit: Emit, stop: Cancel) -> Http:
@@ -240,6 +220,7 @@ def _in_place(source: Source, place: Place, candidate: str, cache: Cache) -> Pat
         wrong = file_fault(source, path, where)
         if wrong is not None:
             raise wrong
+        _keep(path, source.sha256, cache)
         return path
     data = place.read(candidate, source.size_limit)
     if data is None:
@@ -250,6 +231,13 @@ def _in_place(source: Source, place: Place, candidate: str, cache: Cache) -> Pat
     if wrong is not None:
         raise wrong
     return cache.add(data, source.sha256)
+
+
+def _keep(path: Path, sha256: str, cache: Cache) -> None:
+    """Later commands, such as `status --drift`, need the file without the mirror at hand."""
+    if cache.find(sha256) is None:
+        with contextlib.suppress(OSError, ChecksFailed):  # a full disk: this run has its file
+            cache.add(path.read_bytes(), sha256)
 
 
 def _remove(path: Path) -> None:
@@ -269,7 +257,7 @@ def _address(options: SourceOptions) -> Callable[[Source], str] | None:
 
 
 def _remote(
-    item: _Wanted,
+    item: WantedSource,
     address: Callable[[Source], str],
     options: SourceOptions,
     cache: Cache,
@@ -285,7 +273,7 @@ def _remote(
     return path
 
 
-def _tell(emit: Emit, item: _Wanted, origin: str, path: Path, begun: float) -> None:
+def _tell(emit: Emit, item: WantedSource, origin: str, path: Path, begun: float) -> None:
     fields: Mapping[str, object] = {
         "component": item.component,
         "url": redacted(item.source.url),
@@ -294,36 +282,3 @@ def _tell(emit: Emit, item: _Wanted, origin: str, path: Path, begun: float) -> N
         "seconds": round(time.monotonic() - begun, 3),
     }
     emit(Event("source", fields))
-
-
-def _missing(items: Sequence[_Wanted], options: SourceOptions, cache: Cache) -> ChecksFailed:
-    if options.network:
-        urls = [redacted(item.source.url) for item in items]
-        return ChecksFailed(
-            "upstream has no such file (404): " + ", ".join(urls),
-            kind="source-missing",
-            object=urls[0],
-            remedy="it was moved or removed; use --mirror or --bundle with a copy of it",
-        )
-    # A folder is searched at exactly these paths; elsewhere they are relative.
-    folder = options.mirror if options.mirror and options.bundle is None else None
-    root = "" if folder is None or "://" in folder else f"{folder.rstrip('/')}/"
-    paths = [root + mirror_path(item.source.url) for item in items]
-    for index, item in enumerate(items):
-        if item.source.rendered is not None:
-            paths[index] += f" (or {item.source.rendered})"
-    lines = [f"{item}: {path}" for item, path in zip(items, paths, strict=True)]
-    some = "a file" if len(items) == 1 else f"{len(items)} files"
-    listed = f" {lines[0]}" if len(items) == 1 else "".join(f"\n  {line}" for line in lines)
-    given = "mirror" if options.mirror is not None else "bundle"
-    if options.bundle is None and options.mirror is None:
-        remedy = "run once with a network, or use --mirror or --bundle"
-    else:
-        both = "the mirror or the bundle" if options.bundle and options.mirror else f"the {given}"
-        remedy = f"add what is missing to {both}; without --{given} it is downloaded from upstream"
-    return ChecksFailed(
-        f"{some} found in none of {describe_places(options, cache)}:{listed}",
-        kind="source-missing",
-        object=paths[0],
-        remedy=remedy,
-    )

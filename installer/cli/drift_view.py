@@ -18,6 +18,8 @@ _COLOURS = {**dict.fromkeys(EXPECTED, "dim"), "version": "cyan", "added": "cyan"
 
 def lines(report: DriftReport, release: str, terminal: Terminal, args: Namespace) -> Iterator[str]:
     """The section after the status report; args.verbose: with what is expected."""
+    if not release:
+        return  # the status says that nothing is installed
     told = [item for item in report.differences if item.origin not in EXPECTED]
     quiet = len(report.differences) - len(told)
     shown = report.differences if args.verbose else told
@@ -29,7 +31,8 @@ def lines(report: DriftReport, release: str, terminal: Terminal, args: Namespace
     for ref, items in groupby(shown, key=lambda item: item.ref):
         yield from _object(str(ref), list(items), terminal)
     if not shown:
-        yield "no drift: everything is as it was installed"
+        seen = "no object was changed since it" if report.problem else "everything is as it"
+        yield f"no drift: {seen} was installed"
     if quiet and not args.verbose:
         by = "by controllers and by the server, as expected; see -v"
         yield f"  ({plural(quiet, 'field')} written {by})"

@@ -6,6 +6,7 @@ import contextlib
 import threading
 from collections.abc import Mapping, Sequence
 from typing import Any, TextIO
+from urllib.parse import urlsplit
 
 from installer.cli import wording
 from installer.cli.progress import Progress
@@ -29,6 +30,7 @@ class Text:
         self.progress = Progress()
         self.lost: OSError | None = None  # no data goes through here
         self._lock = threading.Lock()
+        self._tried: set[tuple[str, int]] = set()
         self._waits: dict[tuple[str, str], str] = {}
         self._sources: list[Mapping[str, Any]] = []
 
@@ -147,6 +149,12 @@ class Text:
     def _say_retrying(self, fields: Mapping[str, Any]) -> list[str]:
         delay = duration(float(fields.get("delay", 0.0)))
         attempt = int(fields.get("attempt", 1))
+        host = urlsplit(str(fields["object"])).netloc
+        if host and not self.verbose:
+            # when a host does not answer, every file that is wanted from it is tried again
+            if (host, attempt) in self._tried:
+                return []
+            self._tried.add((host, attempt))
         return [f"retrying {fields['object']} in {delay} (try {attempt} failed): {fields['cause']}"]
 
     def _say_waiting(self, fields: Mapping[str, Any]) -> list[str]:

@@ -144,7 +144,7 @@ def _of(options: InstallOptions | None, release: str) -> InstallOptions:
 
 
 def _why_blind(error: InstallerError) -> str:
-    cause = error.message.splitlines()[0]
+    cause = error.message.splitlines()[0].rstrip(":")
     return (
         f"fields cannot be told: {cause}; they need the release's manifests, from --mirror, "
         "--bundle or the network"

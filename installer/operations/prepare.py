@@ -6,12 +6,11 @@ Reads only. What it returns is shown to the user, confirmed, and executed by `en
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from installer.catalog.load import load, load_release
-from installer.catalog.manifests import load_objects
+from installer.catalog.manifests import load_each
 from installer.catalog.model import Catalog, Component, Release
 from installer.catalog.resolve import components_of, find_release
 from installer.catalog.sources import SourceOptions
@@ -28,8 +27,6 @@ from installer.plan.edits import with_edits
 from installer.plan.pruning import KEPT
 from installer.plan.settings import Settings, invalid
 from installer.plan.wanted import Wanted, wanted_of
-
-_PARALLEL = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,11 +185,7 @@ def planned_of(
     external = [c for c in choice.components if c.name in settings.external]
     ours = [c for c in choice.components if c.name not in settings.external]
 
-    def read(component: Component) -> list[Object]:
-        return load_objects(component, choice.options.sources, emit, cancel)
-
-    with ThreadPoolExecutor(_PARALLEL) as pool:
-        manifests = list(pool.map(read, ours))
+    manifests = load_each(ours, choice.options.sources, emit, cancel)
     cancel.check("comparing manifests with the cluster")
     return plan_components(cluster, ours, manifests, settings, ledger, blind), external
 
@@ -204,7 +197,7 @@ def wanted_all(
     edits. Of the cluster only its kinds are read."""
     settings = choice.options.settings
     ours = [c for c in choice.components if c.name not in settings.external]
-    manifests = [load_objects(c, choice.options.sources, silent, cancel) for c in ours]
+    manifests = load_each(ours, choice.options.sources, silent, cancel)
     scope = _Scope(cluster, [obj for objects in manifests for obj in objects])
     return _wanted_parts(ours, manifests, scope, settings)
 

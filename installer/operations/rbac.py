@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
-from installer.catalog.manifests import load_objects
+from installer.catalog.manifests import load_each
 from installer.catalog.model import Component
 from installer.core.cancel import Cancel
 from installer.core.events import Emit
@@ -16,7 +15,6 @@ from installer.plan.wanted import Wanted, wanted_of
 from installer.preflight.rbac import documents, namespaces_for
 from installer.preflight.rights_needed import Right, grants, needed
 
-_PARALLEL = 4
 _CLUSTER_SCOPED = frozenset(
     {
         "APIService",
@@ -92,11 +90,7 @@ def wanted_objects(
 ) -> list[Wanted]:
     """The objects of these components as they would be in a cluster that has nothing yet."""
 
-    def read(component: Component) -> list[Object]:
-        return load_objects(component, choice.options.sources, emit, cancel)
-
-    with ThreadPoolExecutor(_PARALLEL) as pool:
-        manifests = list(pool.map(read, components))
+    manifests = load_each(components, choice.options.sources, emit, cancel)
     scopes = {
         (obj["spec"]["group"], obj["spec"]["names"]["kind"]): obj["spec"].get("scope")
         for objects in manifests

@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import partial
 
-from installer.catalog.manifests import load_objects
+from installer.catalog.manifests import load_each
 from installer.cluster.client import Cluster
 from installer.cluster.errors import ApiError
 from installer.core.errors import InstallerError
@@ -94,15 +94,18 @@ def _preflight(context: HopContext) -> None:
     All bytes are there before the first write: a mirror that lacks the third stop must not leave a
     cluster at the second.
     """
+    brought = [
+        component
+        for versions in context.hop.stops
+        for component in context.choice(versions).components
+        if component.version != _current(context, component.name)
+    ]
     ways: dict[str, list[StoredVersions]] = {}
-    for versions in context.hop.stops:
-        for component in context.choice(versions).components:
-            if component.version != _current(context, component.name):
-                for obj in load_objects(
-                    component, context.options.install.sources, silent, context.cancel
-                ):
-                    if obj["kind"] == _CRD:
-                        ways.setdefault(obj["metadata"]["name"], []).append(versions_of(obj))
+    sources = context.options.install.sources
+    for objects in load_each(brought, sources, silent, context.cancel):
+        for obj in objects:
+            if obj["kind"] == _CRD:
+                ways.setdefault(obj["metadata"]["name"], []).append(versions_of(obj))
     rewritten = check_stored(context.cluster, ways)
     if not context.options.discard_edits:
         decided = decide_edits(context, origin_of(context.hop), context.hop.stops[-1])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ import yaml
 
 from installer.catalog.cache import Cache, open_cache
 from installer.catalog.digest import objects_sha256
-from installer.catalog.manifests import load_objects, objects_of
+from installer.catalog.manifests import load_each, load_objects, objects_of
 from installer.catalog.model import Component, Counts, Range, Source
 from installer.catalog.parse import parse
 from installer.catalog.sources import SourceOptions
@@ -338,3 +339,43 @@ def test_a_manifest_that_is_no_manifest_is_named_by_its_address(tmp_path: Path) 
     with pytest.raises(InvalidInput) as caught:
         load_objects(part, options, silent, Cancel())
     assert "https://example.test/a.yaml: document 1 (line 1): a list" in caught.value.message
+
+
+def named_component(name: str, *sources: Source) -> Component:
+    return replace(component(*sources), name=name)
+
+
+def test_files_that_a_mirror_lacks_are_told_of_all_components_at_once(tmp_path: Path) -> None:
+    mirror = tmp_path / "mirror"
+    sources = [
+        in_mirror(mirror, f"{letter}.yaml", NAMESPACE.replace(b"made-up", letter.encode()))
+        for letter in "abc"
+    ]
+    parts = [named_component(f"part-{item.name[0]}", item) for item in sources]
+    options = SourceOptions(mirror=str(mirror), cache_dir=tmp_path / "cache")
+    for letter in "ac":
+        (mirror / "example.test" / f"{letter}.yaml").unlink()
+    with pytest.raises(ChecksFailed) as caught:
+        load_each(parts, options, silent, Cancel())
+    error = caught.value
+    assert error.kind == "source-missing"
+    assert error.message.startswith(f"2 files found in none of mirror {mirror}, cache ")
+    assert f"part-a 1, a.yaml: {mirror}/example.test/a.yaml" in error.message
+    assert f"part-c 1, c.yaml: {mirror}/example.test/c.yaml" in error.message
+    assert "b.yaml" not in error.message
+
+
+def test_components_are_loaded_in_their_order(tmp_path: Path) -> None:
+    mirror = tmp_path / "mirror"
+    options = SourceOptions(mirror=str(mirror), cache_dir=tmp_path / "cache")
+    names = [f"part-{index}" for index in range(9)]
+    parts = [
+        named_component(
+            name, in_mirror(mirror, f"{name}.yaml", NAMESPACE.replace(b"made-up", name.encode()))
+        )
+        for name in names
+    ]
+    found = load_each(parts, options, silent, Cancel())
+    assert [[obj["metadata"]["name"] for obj in objects] for objects in found] == [
+        [name] for name in names
+    ]

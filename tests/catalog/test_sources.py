@@ -15,9 +15,10 @@ from typing import Any
 import pytest
 
 from installer.catalog.cache import open_cache
+from installer.catalog.missing import describe_places
 from installer.catalog.model import Source
 from installer.catalog.places import mirror_path, mirror_url
-from installer.catalog.sources import SourceOptions, describe_places, fetch
+from installer.catalog.sources import SourceOptions, fetch
 from installer.core.cancel import Cancel
 from installer.core.errors import ChecksFailed, UsageError
 from installer.core.events import Event, silent
@@ -110,6 +111,24 @@ def test_what_a_mirror_lacks_comes_from_the_cache(options: SourceOptions) -> Non
     events: list[Event] = []
     assert got(other, options, events) == b"other"
     assert events[0].fields["origin"] == "cache"
+
+
+def test_what_a_mirror_on_disk_gave_is_kept_for_commands_without_it(
+    options: SourceOptions,
+) -> None:
+    got(source(), options)
+    events: list[Event] = []
+    assert got(source(), SourceOptions(offline=True, cache_dir=options.cache_dir), events)
+    assert events[0].fields["origin"] == "cache"
+
+
+def test_a_cache_that_cannot_take_it_does_not_keep_a_mirror_from_serving(
+    options: SourceOptions,
+) -> None:
+    assert options.cache_dir is not None
+    options.cache_dir.mkdir()
+    (options.cache_dir / "sha256").write_text("a file where a folder belongs")
+    assert got(source(), options) == MANIFEST
 
 
 def test_what_neither_mirror_nor_cache_has_is_an_error_and_no_traffic(

@@ -75,3 +75,13 @@ def test_why_fields_are_not_told_comes_first() -> None:
     said = shown(Difference(SERVICE, "istio", "edit", manager="m", time="T"), problem="no sources")
 
     assert said.index("no sources") < said.index("Service n/s: changed by m at T")
+
+
+def test_where_fields_are_unknown_only_objects_are_spoken_of() -> None:
+    said = shown(problem="fields cannot be told")
+    assert "no drift: no object was changed since it was installed" in said
+
+
+def test_where_nothing_is_installed_nothing_is_said_of_drift() -> None:
+    args = Namespace(verbose=False, program="kserve-installer")
+    assert list(lines(DriftReport([]), "", Terminal(), args)) == []

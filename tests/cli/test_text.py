@@ -128,6 +128,19 @@ def test_a_failure_before_the_first_write_says_that_nothing_was_written() -> Non
     assert "next" not in text
 
 
+def test_a_host_that_does_not_answer_has_one_line_for_each_try_whatever_is_wanted_from_it(
+    run_done: list[Event],
+) -> None:
+    def tried(file: str, attempt: int) -> Event:
+        fields = {"object": f"https://mirror.test/{file}", "cause": "no route", "delay": 0.5}
+        return Event("retrying", {**fields, "attempt": attempt})
+
+    events = [tried(file, attempt) for attempt in (1, 2) for file in ("a.yaml", "b.yaml")]
+    said = plain([run_done[0], *events]).splitlines()[1:]
+    assert ["try 1" in line for line in said] == [True, False]
+    assert len(plain([run_done[0], *events], verbose=True).splitlines()) == 1 + len(events)
+
+
 def test_an_uninstall_speaks_of_deleting_and_of_no_component() -> None:
     ref = {"apiVersion": "v1", "kind": "Secret", "namespace": "a", "name": "b"}
     stage = {"component": "", "stage": "setup"}
