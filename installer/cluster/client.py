@@ -7,8 +7,7 @@ Credentials, connections, requests and kinds: `connect`, `transport`, `session`,
 from __future__ import annotations
 
 import copy
-import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import nullcontext
 from threading import Lock
 from typing import Any
@@ -18,6 +17,7 @@ from installer.cluster.connect import Access, find_access
 from installer.cluster.discovery import Discovery, Resource
 from installer.cluster.errors import ApiError, Failure
 from installer.cluster.identity import FIRST_CONTACT, Identity, read_identity
+from installer.cluster.large import care_for
 from installer.cluster.session import Answer, Call, Session
 from installer.cluster.watching import ObjectList, Page
 from installer.core.cancel import Cancel
@@ -34,17 +34,6 @@ _LAST_ANSWER = 4.0
 """Seconds for one answer to it."""
 WATCH_GRACE = 10.0
 """Seconds beyond a watch's own timeout after which its connection is taken for dead."""
-_LARGE = 500_000
-"""Bytes of a CRD from which on only one is sent at a time, and given more time.
-
-The API server ends every write after 34 seconds (k8s.io/apiserver: requestTimeoutUpperBound), and
-merging one of KServe 0.17's CRDs, of up to two megabytes, keeps a processor busy for long: several
-at once on a small control plane would all come to nothing, again and again.
-"""
-_LARGE_ANSWER = 1.3
-"""How much longer one may take, so that the API server's own word is heard."""
-_LARGE_RETRY = 3.0
-"""How much longer passing failures of one are tried again."""
 _APPLY = "application/apply-patch+yaml"
 _METADATA_ONLY = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
 _PATCHES = {
@@ -242,6 +231,15 @@ class Cluster:
             raise
         return found
 
+    def _asking(
+        self, api_version: str, kind: str, namespace: str, metadata_only: bool
+    ) -> Callable[[Mapping[str, str]], Any]:
+        path = self.resource(api_version, kind).path(namespace)
+        accept = _METADATA_ONLY if metadata_only else ""
+        return lambda query: self.request(
+            "GET", path, query=query, accept=accept, about=f"list of {kind}"
+        )
+
     def list(
         self,
         api_version: str,
@@ -256,14 +254,8 @@ class Cluster:
 
         metadata_only: items have apiVersion, kind and metadata and nothing else.
         """
-        path = self.resource(api_version, kind).path(namespace)
-        accept = _METADATA_ONLY if metadata_only else ""
-        items, version = watching.pages(
-            lambda query: self.request(
-                "GET", path, query=query, accept=accept, about=f"list of {kind}"
-            ),
-            watching.selecting(label_selector, field_selector),
-        )
+        fetch = self._asking(api_version, kind, namespace, metadata_only)
+        items, version = watching.pages(fetch, watching.selecting(label_selector, field_selector))
         for item in items:
             item["apiVersion"], item["kind"] = api_version, kind
         return ObjectList(items, version)
@@ -283,12 +275,7 @@ class Cluster:
         size: objects per page. token: of a page of the same kind, to go on after it. Unlike `list`
         this is no snapshot where it takes longer than the server keeps one; see `watching.stream`.
         """
-        path = self.resource(api_version, kind).path(namespace)
-        accept = _METADATA_ONLY if metadata_only else ""
-
-        def fetch(query: Mapping[str, str]) -> Any:
-            return self.request("GET", path, query=query, accept=accept, about=f"list of {kind}")
-
+        fetch = self._asking(api_version, kind, namespace, metadata_only)
         for page in watching.stream(fetch, {}, size=size, token=token):
             for item in page.items:
                 item["apiVersion"], item["kind"] = api_version, kind
@@ -321,17 +308,17 @@ class Cluster:
         """Server-side apply; code 201 when it created. Kind `field-conflict` unless forced."""
         ref = ref_of(obj)
         query = _query(dry_run, fieldManager=manager, force=str(force).lower())
-        large = ref.kind == "CustomResourceDefinition" and len(json.dumps(obj)) > _LARGE
-        with self._one_large if large else nullcontext():
+        care = care_for(obj)
+        with self._one_large if care.alone else nullcontext():
             return self.answer(
                 "PATCH",
                 self._path(ref),
                 query=query,
                 body=obj,
                 content_type=_APPLY,
-                deadline=self.request_timeout * (_LARGE_ANSWER if large else 1),
+                deadline=self.request_timeout * care.answer,
                 retry=retry,
-                retry_for=self.retry_for * (_LARGE_RETRY if large else 1),
+                retry_for=self.retry_for * care.retry,
                 about=str(ref),
             )
 
