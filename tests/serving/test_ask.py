@@ -4,19 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import socket
-import ssl
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
+from self_signed import serving_tls
 
 from installer.core.cancel import Cancel
 from installer.core.errors import Interrupted
@@ -90,8 +85,7 @@ def test_plain_http_where_tls_is_expected_is_told() -> None:
 def test_a_certificate_that_nobody_signed_is_accepted_only_when_told_so(
     tmp_path: Path, verify: bool, status: int, trouble: str
 ) -> None:
-    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    context.load_cert_chain(_self_signed(tmp_path, "iris.models.example.com"))
+    _, context = serving_tls(tmp_path, "iris.models.example.com")
     names: list[str] = []
     context.sni_callback = lambda _socket, name, _context: names.append(name)
 
@@ -104,31 +98,6 @@ def test_a_certificate_that_nobody_signed_is_accepted_only_when_told_so(
         reply = ask(_to(port, scheme="https", verify=verify), timeout=20, cancel=Cancel())
     assert (reply.status, reply.trouble) == (status, trouble)
     assert names == ["iris.models.example.com"]
-
-
-def _self_signed(folder: Path, name: str) -> Path:
-    key = ec.generate_private_key(ec.SECP256R1())
-    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
-    now = datetime.now(UTC)
-    made = (
-        x509.CertificateBuilder()
-        .subject_name(subject)
-        .issuer_name(subject)
-        .public_key(key.public_key())
-        .serial_number(1)
-        .not_valid_before(now - timedelta(days=1))
-        .not_valid_after(now + timedelta(days=1))
-        .add_extension(x509.SubjectAlternativeName([x509.DNSName(name)]), critical=False)
-        .sign(key, hashes.SHA256())
-    )
-    pem = key.private_bytes(
-        serialization.Encoding.PEM,
-        serialization.PrivateFormat.PKCS8,
-        serialization.NoEncryption(),
-    )
-    file = folder / "gateway.pem"
-    file.write_bytes(pem + made.public_bytes(serialization.Encoding.PEM))
-    return file
 
 
 def test_silence_ends_with_the_timeout() -> None:
