@@ -76,6 +76,8 @@ def build(program: str = PROGRAM) -> Parser:
     _fleet(commands)
     _rbac(commands)
     _releases(commands)
+    _images(commands)
+    _bundle(commands)
     _catalog(commands)
     _sandbox(commands)
     _completion(commands)
@@ -406,6 +408,41 @@ def _releases(commands: Any) -> None:
     parser = _command(commands, "releases", run, text, "text|json|yaml")
     text = "use this catalog instead of the packaged one"
     parser.add_argument("--catalog", metavar="DIR", help=text)
+
+
+def _images(commands: Any) -> None:
+    text = "List the images that releases take, for a registry or nodes without a network."
+    run = "installer.cli.bundle_commands:images"
+    parser = _command(commands, "images", run, text, "text|json|yaml")
+    _releases_argument(parser, "+")
+    text = "use this catalog instead of the packaged one"
+    parser.add_argument("--catalog", metavar="DIR", help=text)
+
+
+def _bundle(commands: Any) -> None:
+    text = "Pack the manifests of releases into one file, for where there is no network."
+    group = _command(commands, "bundle", None, text)
+    inner = group.add_subparsers(title="commands", metavar="COMMAND", dest="subcommand")
+    module = "installer.cli.bundle_commands"
+    text = "Fetch and verify every manifest, and write them into one file for --bundle."
+    parser = _command(inner, "create", f"{module}:create", text, "text|json")
+    text = "file to write; compressed when it ends with .gz or .tgz"
+    parser.add_argument("file", metavar="FILE", help=text)
+    _releases_argument(parser, "+")
+    _source_flags(parser)
+    text = "Verify a bundle or a mirror's folder, and say which releases it holds."
+    parser = _command(inner, "inspect", f"{module}:inspect", text, "text|json")
+    parser.add_argument("file", metavar="FILE", help="bundle, or folder laid out as a mirror")
+    _releases_argument(parser, "*")
+    text = "use this catalog instead of the packaged one"
+    parser.add_argument("--catalog", metavar="DIR", help=text)
+
+
+def _releases_argument(parser: Parser, count: str) -> None:
+    text = "release name; see: releases"
+    parser.add_argument("releases", metavar="RELEASE", nargs=count, help=text)
+    text = "with every stop of the upgrade from this release, and the way back to it"
+    parser.add_argument("--from", metavar="RELEASE", dest="origin", default="", help=text)
 
 
 def _catalog(commands: Any) -> None:

@@ -21,6 +21,7 @@ from installer.core.errors import ExitCode, InstallerError, Problem, UsageError
 from installer.core.events import Event
 
 if TYPE_CHECKING:
+    from installer.catalog.sources import SourceOptions
     from installer.cluster.client import Cluster, Identity
     from installer.core.objects import Ref
     from installer.operations.install import Outcome
@@ -180,20 +181,29 @@ def _intent(prepared: Prepared) -> list[tuple[str, str]]:
 
 def install_options(args: Namespace) -> InstallOptions:
     """What the flags of `install`, `preflight` and `plan` ask for."""
-    from installer.catalog.sources import SourceOptions
     from installer.operations.prepare import InstallOptions
 
     catalog = Path(args.catalog) if args.catalog else None
     settings = read_settings(args.settings, args.release, catalog)
-    bundle = Path(args.bundle) if args.bundle else None
     return InstallOptions(
         release=args.release,
         settings=settings,
-        sources=SourceOptions(bundle=bundle, mirror=args.mirror or None, catalog=catalog),
+        sources=source_options(args),
         take_ownership=getattr(args, "take_ownership", False),
         adopt=split(getattr(args, "adopt", ())),
         wait=getattr(args, "wait", True),
         catalog=catalog,
+    )
+
+
+def source_options(args: Namespace) -> SourceOptions:
+    """What `--mirror`, `--bundle` and `--catalog` say."""
+    from installer.catalog.sources import SourceOptions
+
+    return SourceOptions(
+        bundle=Path(args.bundle) if args.bundle else None,
+        mirror=args.mirror or None,
+        catalog=Path(args.catalog) if args.catalog else None,
     )
 
 

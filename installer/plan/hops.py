@@ -123,17 +123,22 @@ def is_downgrade(catalog: Catalog, origin: str, target: str) -> bool:
     return leads or (target not in reachable(catalog, origin) and _before(names, target, origin))
 
 
-def path_of(catalog: Catalog, origin: str, target: str, server: KubernetesVersion) -> Path | None:
+def path_of(
+    catalog: Catalog, origin: str, target: str, server: KubernetesVersion | None
+) -> Path | None:
     """The way with the fewest hops; None when the catalog knows none.
 
-    Releases that this Kubernetes is too new for are gone round where that is possible.
+    Releases that this Kubernetes is too new for are gone round where that is possible. server: None
+    for any cluster; then no upgrade of Kubernetes is named.
     """
     names = _shortest(catalog, origin, target, server) or _shortest(catalog, origin, target, None)
     if names is None:
         return None
     releases = [catalog.releases[name] for name in names]
     hops = [_hop(catalog, one, two) for one, two in pairwise(releases)]
-    return Path(origin, target, tuple(_with_kubernetes(catalog, hops, server)))
+    if server is not None:
+        hops = _with_kubernetes(catalog, hops, server)
+    return Path(origin, target, tuple(hops))
 
 
 def hop_of(catalog: Catalog, origin: str, target: str) -> Hop:
