@@ -7,11 +7,12 @@ import tarfile
 from pathlib import Path
 
 import pytest
+from made_up import component
 
 from installer.catalog.bundle import Contents, create
 from installer.catalog.digest import objects_sha256
 from installer.catalog.manifests import load_objects
-from installer.catalog.model import Component, Counts, Range, Source
+from installer.catalog.model import Component, Source
 from installer.catalog.parse import parse
 from installer.catalog.sources import SourceOptions
 from installer.core.cancel import Cancel
@@ -27,19 +28,6 @@ data: {yes: "yes", number: "1e3", empty: "", lines: "a\\n b\\n"}
 """
 URL = "https://example.test/a.yaml"
 ARCHIVE = "https://example.test/istio.tar.gz"
-
-
-def component(*sources: Source) -> Component:
-    return Component(
-        name="part",
-        version="1",
-        title="Part",
-        namespace="made-up",
-        kubernetes=Range(),
-        sources=sources,
-        counts=Counts(objects=0, crds=0, webhooks=0),
-        images=(),
-    )
 
 
 @pytest.fixture

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
+from made_up import component
 
 from installer.catalog.cache import Cache, open_cache
 from installer.catalog.digest import objects_sha256
 from installer.catalog.manifests import load_each, load_objects, objects_of
-from installer.catalog.model import Component, Counts, Range, Source
+from installer.catalog.model import Source
 from installer.catalog.parse import parse
 from installer.catalog.sources import SourceOptions
 from installer.core.cancel import Cancel
@@ -279,19 +279,6 @@ def test_what_is_no_manifest_is_not_kept(cache: Cache) -> None:
     assert list(cache.directory.rglob("*.json")) == []
 
 
-def component(*sources: Source) -> Component:
-    return Component(
-        name="part",
-        version="1",
-        title="Part",
-        namespace="made-up",
-        kubernetes=Range(),
-        sources=sources,
-        counts=Counts(objects=0, crds=0, webhooks=0),
-        images=(),
-    )
-
-
 def in_mirror(mirror: Path, name: str, data: bytes, **more: Any) -> Source:
     mirror.mkdir(parents=True, exist_ok=True)
     (mirror / "example.test").mkdir(exist_ok=True)
@@ -341,17 +328,13 @@ def test_a_manifest_that_is_no_manifest_is_named_by_its_address(tmp_path: Path) 
     assert "https://example.test/a.yaml: document 1 (line 1): a list" in caught.value.message
 
 
-def named_component(name: str, *sources: Source) -> Component:
-    return replace(component(*sources), name=name)
-
-
 def test_files_that_a_mirror_lacks_are_told_of_all_components_at_once(tmp_path: Path) -> None:
     mirror = tmp_path / "mirror"
     sources = [
         in_mirror(mirror, f"{letter}.yaml", NAMESPACE.replace(b"made-up", letter.encode()))
         for letter in "abc"
     ]
-    parts = [named_component(f"part-{item.name[0]}", item) for item in sources]
+    parts = [component(item, name=f"part-{item.name[0]}") for item in sources]
     options = SourceOptions(mirror=str(mirror), cache_dir=tmp_path / "cache")
     for letter in "ac":
         (mirror / "example.test" / f"{letter}.yaml").unlink()
@@ -370,8 +353,9 @@ def test_components_are_loaded_in_their_order(tmp_path: Path) -> None:
     options = SourceOptions(mirror=str(mirror), cache_dir=tmp_path / "cache")
     names = [f"part-{index}" for index in range(9)]
     parts = [
-        named_component(
-            name, in_mirror(mirror, f"{name}.yaml", NAMESPACE.replace(b"made-up", name.encode()))
+        component(
+            in_mirror(mirror, f"{name}.yaml", NAMESPACE.replace(b"made-up", name.encode())),
+            name=name,
         )
         for name in names
     ]

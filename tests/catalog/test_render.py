@@ -16,13 +16,14 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
+import made_up
 import pytest
 from faulty_server import running, whole
 
 from installer.catalog import render
 from installer.catalog.digest import objects_sha256
 from installer.catalog.manifests import load_objects
-from installer.catalog.model import Component, Counts, Range, Source
+from installer.catalog.model import Component, Source
 from installer.catalog.parse import parse
 from installer.catalog.sources import SourceOptions
 from installer.core.cancel import Cancel
@@ -113,16 +114,7 @@ class Setting:
 
 
 def component(source: Source) -> Component:
-    return Component(
-        name="istio",
-        version="1.0",
-        title="Istio",
-        namespace="istio-system",
-        kubernetes=Range(),
-        sources=(source,),
-        counts=Counts(objects=1, crds=0, webhooks=0),
-        images=(),
-    )
+    return made_up.component(source, name="istio", version="1.0")
 
 
 @pytest.fixture
