@@ -27,65 +27,33 @@ import processes
 import report
 from report import Figure, Target
 
-from installer.cluster.client import Cluster
 from installer.cluster.definitions import wait_established
 from installer.core.cancel import Cancel
 from installer.core.objects import Object, Ref
 from installer.sandbox import script
 from installer.sandbox.script import Script
 
-GROUP = "bench.example.com"
-CRD = Ref("apiextensions.k8s.io/v1", "CustomResourceDefinition", "", f"notes.{GROUP}")
+sys.path.append(str(Path(__file__).resolve().parents[1] / "tests"))
+from notes import CRD, GROUP, await_served, definition, note
+
 MODELS = "serving.kubeflow.org/v1beta1"
 LEAST_RATE = 200.0
 """Objects per second, or else within `MOST_BEHIND` of the API server's own rate."""
 MOST_BEHIND = 1.3
 MOST_MEMORY = 200e6
 PARALLEL = 8
+TEXT = "x" * 1500
+"""Makes an object of the size of an InferenceService."""
 MIGRATE = """
 import sys
 from installer.cluster.client import Cluster
 from installer.core.cancel import Cancel
 from installer.core.events import silent
 from installer.operations.stored_versions import migrate
-crd = {"metadata": {"name": "notes.bench.example.com"},
+crd = {"metadata": {"name": "notes.notes.example.com"},
        "spec": {"versions": [{"name": "v2", "storage": True}]}}
 migrate(Cluster.connect(kubeconfig=sys.argv[1]), [crd], silent, Cancel(), rate=1e6)
 """
-
-
-def definition(storage: str) -> Object:
-    """A CRD with two versions, of which one is stored."""
-    schema = {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
-    return {
-        "apiVersion": CRD.api_version,
-        "kind": CRD.kind,
-        "metadata": {"name": CRD.name},
-        "spec": {
-            "group": GROUP,
-            "scope": "Namespaced",
-            "names": {"kind": "Note", "plural": "notes", "listKind": "NoteList"},
-            "versions": [
-                {
-                    "name": name,
-                    "served": True,
-                    "storage": name == storage,
-                    "schema": {"openAPIV3Schema": schema},
-                }
-                for name in ("v1", "v2")
-            ],
-        },
-    }
-
-
-def note(number: int) -> Object:
-    """An object of the size of an InferenceService."""
-    return {
-        "apiVersion": f"{GROUP}/v1",
-        "kind": "Note",
-        "metadata": {"name": f"note-{number}", "namespace": "default"},
-        "spec": {"text": "x" * 1500, "number": number},
-    }
 
 
 def model(number: int) -> Object:
@@ -110,11 +78,11 @@ def migration(folder: Path, control_plane: Path | None, count: int) -> tuple[flo
     """Seconds of ours, seconds of bare writes, and the peak memory of ours."""
     with places.place(folder, control_plane) as place:
         cluster = place.cluster()
-        cluster.apply(definition("v1"))
+        cluster.apply(definition("v1", "v2", storage="v1"))
         wait_established(cluster, [CRD], deadline=60, cancel=Cancel())
-        await_served(cluster)
-        many(count, lambda number: cluster.create(note(number)))
-        cluster.apply(definition("v2"))
+        await_served(cluster, "v1")
+        many(count, lambda number: cluster.create(note(number, spec={"text": TEXT})))
+        cluster.apply(definition("v1", "v2", storage="v2"))
         place.settle()
         ran = processes.run([sys.executable, "-c", MIGRATE, place.kubeconfig])
         place.settle()
@@ -125,13 +93,6 @@ def migration(folder: Path, control_plane: Path | None, count: int) -> tuple[flo
             return cluster.replace(listed[number])
 
         return ran.seconds, many(count, write), ran.peak_bytes
-
-
-def await_served(cluster: Cluster) -> None:
-    """Discovery follows a CRD that is established a moment later."""
-    cancel = Cancel(60)
-    while cluster.refresh_discovery().find(f"{GROUP}/v1", "Note") is None:
-        cancel.sleep(0.1, "for Notes to be served")
 
 
 def backup(folder: Path, control_plane: Path | None, count: int) -> processes.Run:

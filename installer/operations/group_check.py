@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 
 from installer.cluster.client import Cluster
 from installer.cluster.errors import ApiError
+from installer.cluster.unconverted import is_conversion, unreadable
 from installer.core.cancel import Cancel
 from installer.core.errors import ChecksFailed
 from installer.core.objects import Object, Ref, dig, ref_of
@@ -45,7 +46,7 @@ def sources(
 ) -> Iterator[Object]:
     """Objects of a kind in the group, none where it is not served.
 
-    problems: where a version that cannot be read is told; else that is raised.
+    problems: where objects that cannot be read are told; else that is raised.
     """
     version = api_group.api_version(group, kind)
     if cluster.discovery().find(version, kind) is None:
@@ -59,9 +60,10 @@ def sources(
                     seen.add(key)
                     yield obj
     except ApiError as error:
-        if problems is None or error.failure.webhook == "":
+        if problems is None or not is_conversion(error):
             raise
-        problems.append((Ref(version, kind, "", "*"), error.message))
+        whole = [(Ref(version, kind, "", "*"), error.message)]
+        problems += unreadable(cluster, version, kind) or whole
 
 
 def _judge(definition: Object | None, kind: str) -> _Judge:

@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Protocol
 
 from installer.cluster.client import Cluster
 from installer.cluster.errors import ApiError
 from installer.cluster.ledger import Cursor
+from installer.cluster.unconverted import (
+    ENOUGH,
+    impatient,
+    is_conversion,
+    lines_of,
+    names_elsewhere,
+    said_of,
+)
+from installer.cluster.watching import Page
 from installer.core.cancel import Cancel
 from installer.core.errors import ChecksFailed, InstallerError
 from installer.core.events import Emit, Event
@@ -19,10 +29,8 @@ from installer.plan.stored import Versions, dead_end, dropped, versions_of
 RATE = 500.0
 """Objects per second that are rewritten at most: an API server has others to serve meanwhile."""
 _PARALLEL = 8
-_PAGE = 200
-"""Whole objects that are held at once."""
-_ENOUGH = 50
-"""Failures after which it is clear that something is wrong with more than the objects."""
+_PAGE = 100
+"""Whole objects of which two pages are held at once: one is written while the next is read."""
 _STRIKES = 5
 _CRD = ("apiextensions.k8s.io/v1", "CustomResourceDefinition")
 
@@ -115,6 +123,9 @@ class _Migration:
         self.bookmark = bookmark
         self.name = str(dig(crd, "metadata", "name"))
         self.storage = versions_of(crd).storage
+        self.api_version = f"{crd['spec']['group']}/{self.storage}"
+        self.kind = str(crd["spec"]["names"]["kind"])
+        self.quick = impatient(cluster)
         self.throttle = Throttle(rate)
         self.done = 0
 
@@ -138,23 +149,67 @@ class _Migration:
         token = ""
         if begun is not None and begun.about == about:
             token, self.done = begun.token, begun.done
-        api_version = f"{self.crd['spec']['group']}/{self.storage}"
-        kind = self.crd["spec"]["names"]["kind"]
         failed: list[tuple[Ref, str]] = []
+        under_way: deque[tuple[Page, list[Future[str]]]] = deque()
+
+        def settle() -> None:
+            """Wait for the page that was begun first."""
+            page, writes = under_way.popleft()
+            reasons = [write.result() for write in writes]
+            pairs = zip(page.items, reasons, strict=True)
+            failed.extend((ref_of(obj), why) for obj, why in pairs if why)
+            self.done += reasons.count("")
+            if page.token and not failed:
+                self.bookmark.keep(Cursor(about, page.token, self.done))
+            self._tell(page.left)
+
         with ThreadPoolExecutor(_PARALLEL) as pool:
-            for page in self.cluster.pages(api_version, kind, size=_PAGE, token=token):
-                reasons = list(pool.map(self._rewrite, page.items))
-                failed += [
-                    (ref_of(obj), why) for obj, why in zip(page.items, reasons, strict=True) if why
-                ]
-                self.done += reasons.count("")
-                if len(failed) >= _ENOUGH:
-                    break
-                if page.token and not failed:
-                    self.bookmark.keep(Cursor(about, page.token, self.done))
-                fields = {"definition": self.name, "version": self.storage}
-                self.emit(Event("migrating", {**fields, "done": self.done, "left": page.left}))
+            try:
+                for page in self.cluster.pages(
+                    self.api_version, self.kind, size=_PAGE, token=token
+                ):  # read while the page before is written
+                    under_way.append((page, [pool.submit(self._rewrite, o) for o in page.items]))
+                    if len(under_way) > 1:
+                        settle()
+                    if len(failed) >= ENOUGH:
+                        break
+            except ApiError as error:
+                if not is_conversion(error):
+                    raise
+                return self._rewrite_by_name(pool, error)
+            while under_way:
+                settle()
         return failed
+
+    def _rewrite_by_name(self, pool: ThreadPoolExecutor, error: ApiError) -> list[tuple[Ref, str]]:
+        """The same, of a kind with objects of which the conversion fails: one by one."""
+        failed: dict[Ref, str] = {}
+        written: set[Ref] = set()
+        for refs in names_elsewhere(self.cluster, self.api_version, self.kind):
+            reasons = list(pool.map(self._rewrite_named, refs))
+            failed |= {ref: why for ref, why in zip(refs, reasons, strict=True) if why}
+            written.update(ref for ref, why in zip(refs, reasons, strict=True) if not why)
+            self.done = len(written)
+            self._tell(0)
+            if len(failed) >= ENOUGH:
+                break
+        if not failed:
+            raise error
+        return list(failed.items())
+
+    def _rewrite_named(self, ref: Ref) -> str:
+        """Why not; empty when it is done, or the object is gone."""
+        try:
+            obj = self.quick.get(ref)
+        except ApiError as error:
+            if not is_conversion(error):
+                raise
+            return error.message
+        return self._rewrite(obj) if obj is not None else ""
+
+    def _tell(self, left: int) -> None:
+        fields = {"definition": self.name, "version": self.storage}
+        self.emit(Event("migrating", {**fields, "done": self.done, "left": left}))
 
     def _rewrite(self, obj: Object) -> str:
         """Write an object as it is: the API server stores it at the present version.
@@ -203,11 +258,8 @@ class _Migration:
 
 
 def _not_rewritten(name: str, version: str, failed: Sequence[tuple[Ref, str]]) -> InstallerError:
-    lines = [f"  {ref.namespace}/{ref.name}: {why}" for ref, why in failed]
-    more = "\n  and there may be more" if len(failed) >= _ENOUGH else ""
-    count = "one object" if len(failed) == 1 else f"{len(failed)} objects"
     return InstallerError(
-        f"{count} of {name} could not be stored at {version}:\n" + "\n".join(lines) + more,
+        f"{said_of(failed)} of {name} could not be stored at {version}:\n{lines_of(failed)}",
         kind="not-migrated",
         object=str(failed[0][0]),
         remedy="nothing is lost, and the versions they are stored at stay: correct or delete them, "

@@ -6,21 +6,26 @@ import signal
 import subprocess
 import sys
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from conversion_webhook import ConversionWebhook
 from fault_proxy import FaultProxy
+from notes import CRD, GROUP, NAME, await_served, definition, note, stored
 
+from installer.cluster import unconverted
 from installer.cluster.client import Cluster
 from installer.cluster.definitions import wait_established
 from installer.cluster.deletion import wait_gone
 from installer.cluster.errors import ApiError
 from installer.cluster.ledger import Cursor
+from installer.cluster.unconverted import readable_pages
 from installer.core.cancel import Cancel
 from installer.core.errors import ChecksFailed, InstallerError
 from installer.core.events import Event, silent
-from installer.core.objects import Object, Ref
+from installer.core.objects import Ref
 from installer.operations import stored_versions
 from installer.operations.stored_versions import check_stored, migrate
 from installer.plan.stored import versions_of
@@ -28,33 +33,7 @@ from installer.sandbox.lifecycle import SandboxInfo
 
 pytestmark = pytest.mark.cluster
 
-GROUP = "stored.example.com"
-NAME = f"notes.{GROUP}"
-CRD = Ref("apiextensions.k8s.io/v1", "CustomResourceDefinition", "", NAME)
 COUNT = 25
-
-
-def definition(*versions: str, storage: str) -> Object:
-    schema = {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
-    return {
-        "apiVersion": CRD.api_version,
-        "kind": CRD.kind,
-        "metadata": {"name": NAME},
-        "spec": {
-            "group": GROUP,
-            "scope": "Namespaced",
-            "names": {"kind": "Note", "plural": "notes", "listKind": "NoteList"},
-            "versions": [
-                {
-                    "name": name,
-                    "served": True,
-                    "storage": name == storage,
-                    "schema": {"openAPIV3Schema": schema},
-                }
-                for name in versions
-            ],
-        },
-    }
 
 
 @pytest.fixture
@@ -65,33 +44,12 @@ def cluster(sandbox: SandboxInfo) -> Any:
     wait_established(found, [CRD], deadline=30, cancel=Cancel())
     await_served(found, "v1")
     for index in range(COUNT):
-        found.create(
-            {
-                "apiVersion": f"{GROUP}/v1",
-                "kind": "Note",
-                "metadata": {"name": f"note-{index}", "namespace": "default"},
-                "text": str(index),
-            }
-        )
+        found.create(note(index, text=str(index)))
     found.apply(definition("v1", "v2", storage="v2"))
     await_served(found, "v2")
     yield found
     found.delete(CRD)
     wait_gone(found, [CRD], deadline=30, cancel=Cancel())
-
-
-def await_served(cluster: Cluster, version: str) -> None:
-    """Discovery follows a CRD that is established a moment later."""
-    cancel = Cancel(30)
-    while cluster.refresh_discovery().find(f"{GROUP}/{version}", "Note") is None:
-        cancel.sleep(0.1, f"for Notes to be served at {version}")
-
-
-def stored(cluster: Cluster) -> list[str]:
-    found = cluster.get(CRD)
-    assert found is not None
-    versions: list[str] = found["status"]["storedVersions"]
-    return versions
 
 
 def test_objects_are_rewritten_before_the_version_they_were_stored_at_goes(
@@ -170,7 +128,7 @@ def test_a_note_that_somebody_writes_meanwhile_keeps_what_they_wrote(
 def test_objects_whose_conversion_fails_are_all_named_and_nothing_is_struck_off(
     cluster: Cluster, sandbox: SandboxInfo, tmp_path: Path
 ) -> None:
-    message = "conversion webhook for stored.example.com/v1, Kind=Note failed: no such field"
+    message = "conversion webhook for notes.example.com/v1, Kind=Note failed: no such field"
     status = {"kind": "Status", "code": 500, "message": message}
     after = definition("v2", storage="v2")
     with FaultProxy(sandbox.kubeconfig, tmp_path) as proxy:
@@ -182,6 +140,113 @@ def test_objects_whose_conversion_fails_are_all_named_and_nothing_is_struck_off(
     assert "default/note-11: " in caught.value.message
     assert stored(cluster) == ["v1", "v2"]
     migrate(cluster, [after], silent, Cancel())
+    cluster.apply(after)
+    assert texts(cluster) == list(range(COUNT))
+
+
+@pytest.fixture
+def webhook(tmp_path: Path) -> Iterator[ConversionWebhook]:
+    folder = tmp_path / "webhook"
+    folder.mkdir()
+    with ConversionWebhook(folder) as found:
+        yield found
+
+
+def impatient(sandbox: SandboxInfo) -> Cluster:
+    """Who does not try again for long what fails."""
+    return Cluster.connect(kubeconfig=str(sandbox.kubeconfig), retry_for=1.0)
+
+
+def converted_by(cluster: Cluster, webhook: ConversionWebhook) -> None:
+    """Have the API server ask the webhook, and wait until it does."""
+    cluster.apply(definition("v1", "v2", storage="v2", conversion=webhook.conversion))
+    cancel = Cancel(60)
+    while not webhook.asked:
+        cluster.list(f"{GROUP}/v2", "Note", "default")
+        cancel.sleep(0.1, "for the conversion webhook to be asked")
+
+
+def test_objects_that_no_list_can_convert_are_named_and_the_rest_is_written(
+    cluster: Cluster,
+    sandbox: SandboxInfo,
+    webhook: ConversionWebhook,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(stored_versions, "_PAGE", 10)
+    monkeypatch.setattr(unconverted, "_PATIENCE", 0.5)
+    converted_by(cluster, webhook)
+    webhook.refused = {"note-7", "note-11"}
+    with pytest.raises(ApiError):
+        cluster.list(f"{GROUP}/v2", "Note", "default")
+    with pytest.raises(InstallerError) as caught:
+        list(readable_pages(impatient(sandbox), f"{GROUP}/v2", "Note", size=10))
+    assert caught.value.kind == "unconverted"
+    assert "default/note-7: " in caught.value.message
+    assert "default/note-11: " in caught.value.message
+    after = definition("v2", storage="v2", conversion={"strategy": "None"})
+    kept = Kept()
+    with pytest.raises(InstallerError) as caught:
+        migrate(impatient(sandbox), [after], silent, Cancel(), kept)
+    assert caught.value.kind == "not-migrated"
+    assert caught.value.message.startswith("2 objects of notes.notes.example.com")
+    for name in ("note-7", "note-11"):
+        assert f"default/{name}: " in caught.value.message
+        assert f"{name} has a field that is no more" in caught.value.message
+    assert stored(cluster) == ["v1", "v2"]
+    assert kept.read() is None, "the next run must meet them again"
+    assert len(cluster.list(f"{GROUP}/v1", "Note", "default").items) == COUNT, "nothing is lost"
+
+    webhook.refused = set()
+    webhook.asked.clear()
+    migrate(impatient(sandbox), [after], silent, Cancel(), kept)
+    again = {name for name, version in webhook.asked if version == f"{GROUP}/v2"}
+    assert again == {"note-7", "note-11"}, "every other one was stored at v2 already"
+    assert stored(cluster) == ["v2"]
+    cluster.apply(after)
+    assert texts(cluster) == list(range(COUNT))
+
+
+def test_a_webhook_that_is_down_in_the_middle_only_delays(
+    cluster: Cluster, webhook: ConversionWebhook, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stored_versions, "_PAGE", 5)
+    converted_by(cluster, webhook)
+    back = threading.Timer(2.0, webhook.up)
+
+    def emit(event: Event) -> None:
+        if event.name == "migrating" and not back.is_alive() and not back.finished.is_set():
+            webhook.down()
+            back.start()
+
+    after = definition("v2", storage="v2", conversion={"strategy": "None"})
+    migrate(cluster, [after], emit, Cancel())
+    assert back.finished.is_set()
+    assert stored(cluster) == ["v2"]
+    cluster.apply(after)
+    assert texts(cluster) == list(range(COUNT))
+
+
+def test_a_webhook_that_stays_down_is_named_and_the_same_run_goes_on_when_it_is_back(
+    cluster: Cluster,
+    sandbox: SandboxInfo,
+    webhook: ConversionWebhook,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(stored_versions, "_PAGE", 5)
+    monkeypatch.setattr(unconverted, "_PATIENCE", 0.5)
+    converted_by(cluster, webhook)
+
+    def emit(event: Event) -> None:
+        if event.name == "migrating":
+            webhook.down()
+
+    after = definition("v2", storage="v2", conversion={"strategy": "None"})
+    with pytest.raises(InstallerError, match=r"conversion of Note\.notes"):
+        migrate(impatient(sandbox), [after], emit, Cancel())
+    assert stored(cluster) == ["v1", "v2"]
+    webhook.up()
+    migrate(cluster, [after], silent, Cancel())
+    assert stored(cluster) == ["v2"]
     cluster.apply(after)
     assert texts(cluster) == list(range(COUNT))
 
@@ -279,7 +344,7 @@ def emit(event):
         if not resumed:
             time.sleep(60)
 
-crd = {"metadata": {"name": "notes.stored.example.com"},
+crd = {"metadata": {"name": "notes.notes.example.com"},
        "spec": {"versions": [{"name": "v2", "storage": True}]}}
 cluster = Cluster.connect(kubeconfig=sys.argv[1])
 stored_versions.migrate(cluster, [crd], emit, Cancel(), OnDisk())
