@@ -179,6 +179,7 @@ class Text:
             plural(int(fields["objects"]), "object"),
             plural(int(fields["namespaces"]), "namespace"),
             f"{plural(int(fields['edits']), 'edited key')} of ConfigMaps",
+            f"{plural(int(fields['config_maps']), 'ConfigMap')} of users",
             f"{plural(int(fields['secrets']), 'placeholder')} for Secrets",
         ]
         place = f"sandbox {fields['sandbox']} (Kubernetes {fields['kubernetes']})"

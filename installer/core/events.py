@@ -79,6 +79,7 @@ SCHEMA: dict[str, tuple[str, dict[str, str]]] = {
             "namespaces": "number: of users, copied",
             "objects": "number: custom resources of users, copied",
             "edits": "number: ConfigMap keys that users have edited, copied",
+            "config_maps": "number: ConfigMaps that the objects name, copied",
             "secrets": "number: placeholders in place of Secrets",
         },
     ),

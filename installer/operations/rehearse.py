@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 
 from installer.cluster import ledger as ledgers
 from installer.cluster.client import Cluster
+from installer.cluster.ledger import Ledger
 from installer.cluster.readiness import readiness
 from installer.cluster.wait import wait_ready
 from installer.core.cancel import Cancel
@@ -20,11 +21,13 @@ from installer.core.events import Emit, Event, silent
 from installer.core.objects import Object, Ref, dig, ref_of
 from installer.operations import install as installing
 from installer.operations.install import Outcome
+from installer.operations.named_objects import NamedObjects
 from installer.operations.telling import warning
 from installer.operations.upgrade import Way, check_hop, execute_upgrade, find_way
 from installer.operations.upgrade_hop import UpgradeOptions
 from installer.operations.users import user_objects
 from installer.plan.edited import owners_of_keys
+from installer.plan.references import CONFIG
 from installer.plan.replica import namespace_of, placeholder, replica
 from installer.sandbox import lifecycle
 from installer.sandbox.options import SandboxOptions
@@ -37,12 +40,13 @@ _READY_SECONDS = 120.0
 
 @dataclass(frozen=True, slots=True)
 class Copied:
-    """What of the cluster is in the sandbox. objects: custom resources of users; edits: ConfigMap
-    keys; secrets: placeholders."""
+    """What of the cluster is in the sandbox. objects: custom resources of users; edits: keys of the
+    release's ConfigMaps; config_maps: those that the objects name; secrets: placeholders."""
 
     namespaces: int
     objects: int
     edits: int
+    config_maps: int
     secrets: int
 
 
@@ -105,11 +109,12 @@ def _fill(live: Cluster, copy: Cluster, cancel: Cancel, emit: Emit) -> Copied:
     for name in namespaces:
         cancel.check(f"copying Namespace {name}")
         secrets += _copy_namespace(live, copy, name)
+    maps = _copy_config_maps(live, copy, ledger, objects, cancel)
     for obj in objects:
         cancel.check(f"copying {ref_of(obj)}")
         copy.apply(replica(obj), manager=_MANAGER, force=True)
     _await_ready(copy, objects, cancel, emit)
-    return Copied(len(namespaces), len(objects), edits, secrets)
+    return Copied(len(namespaces), len(objects), edits, maps, secrets)
 
 
 def _order(ref: Ref) -> tuple[int, Ref]:
@@ -143,6 +148,22 @@ def _copy_namespace(live: Cluster, copy: Cluster, name: str) -> int:
     for account in live.list("v1", "ServiceAccount", name).items:
         copy.apply(replica(account), manager=_MANAGER, force=True)
     return len(secrets)
+
+
+def _copy_config_maps(
+    live: Cluster, copy: Cluster, ledger: Ledger, objects: list[Object], cancel: Cancel
+) -> int:
+    """The ConfigMaps without which pods would not start: how many."""
+    owned = ledger.owners()
+    config = next((e.ref for e in owned.values() if e.ref.name == CONFIG), None)
+    named = NamedObjects(live, owned, live.get(config) if config else None, cancel)
+    for obj in objects:
+        named.note(obj)
+    count = 0
+    for found in named.config_maps():
+        copy.apply(replica(found), manager=_MANAGER, force=True)
+        count += 1
+    return count
 
 
 def _placeholders(live: Cluster, namespace: str) -> Iterator[Object]:

@@ -168,11 +168,11 @@ class _Restore:
                     raise
                 return "unchanged"  # made by a try whose answer was lost
             return "created"
-        fields = form.differs(wanted, live)
+        fields = form.differs(wanted, live, record.role)
         adds = form.only_adds(wanted, fields)
         if not fields or (self.existing != "overwrite" and not adds):
             return "unchanged"
-        if ref.kind in ("ServiceAccount", "ConfigMap"):  # of which the rest is others'
+        if ref.kind == "ServiceAccount" or record.role == form.OURS:  # the rest is others'
             body = {k: v for k, v in wanted.items() if k not in ("apiVersion", "kind")}
             self.cluster.patch(ref, body, type="strategic", manager=MANAGER)
         else:
@@ -236,7 +236,7 @@ def _verdict(
     if cluster.discovery().find(record.ref.api_version, record.ref.kind) is None:
         return "unserved"
     live = cluster.get(record.ref)
-    return "create" if live is None else form.differs(wanted, live)
+    return "create" if live is None else form.differs(wanted, live, record.role)
 
 
 def _failed(failed: Sequence[tuple[Ref, str]]) -> InstallerError:

@@ -22,8 +22,6 @@ ROLES = (USER, MADE, OURS, LEDGER)
 INFERENCE = ("InferenceService", "TrainedModel", "InferenceGraph", "LLMInferenceService")
 _FIRST = ("Namespace", "Secret", "ServiceAccount", "ConfigMap")
 _LATER = ("ServingRuntime", "ClusterServingRuntime", "Service", *INFERENCE)
-STORAGE_SECRET = "storage-config"
-"""Where KServe looks for credentials unless told otherwise (kserve/kserve: pkg/constants)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,23 +85,6 @@ def role_of(obj: Mapping[str, Any], installed: bool) -> str:
     return MADE if owned else USER
 
 
-def secrets_named(value: Any) -> Iterator[str]:
-    """Names of Secrets in a spec: of volumes, of environments, for pulling images, for TLS."""
-    if isinstance(value, Mapping):
-        for key, inner in value.items():
-            if key in ("secretName", "credentialName") and isinstance(inner, str):
-                yield inner
-            elif key in ("secretRef", "secretKeyRef") and dig(inner, "name"):
-                yield str(inner["name"])
-            elif key == "imagePullSecrets" and isinstance(inner, list):
-                yield from (str(item["name"]) for item in inner if dig(item, "name"))
-            else:
-                yield from secrets_named(inner)
-    elif isinstance(value, list):
-        for item in value:
-            yield from secrets_named(item)
-
-
 def account_to_keep(account: Object, tokens: frozenset[str]) -> Object | None:
     """A ServiceAccount without the tokens that a server makes; None for one that says nothing
     then and is in every namespace. tokens: names of the namespace's token Secrets."""
@@ -129,8 +110,11 @@ def restored(record: Record) -> Object | None:
     return obj if record.role == USER else None
 
 
-def differs(wanted: Object, live: Mapping[str, Any]) -> list[str]:
-    """Fields of the restored object that the live one has otherwise, as paths."""
+def differs(wanted: Object, live: Mapping[str, Any], role: str = USER) -> list[str]:
+    """Fields of the restored object that the live one has otherwise, as paths.
+
+    Of a ConfigMap that the release brings only the keys that are restored count.
+    """
     if wanted["kind"] == "Namespace":
         return []  # labels that its owner has changed since are not ours to change back
     if wanted["kind"] == "ServiceAccount":  # the server adds a token to those of every namespace
@@ -140,7 +124,7 @@ def differs(wanted: Object, live: Mapping[str, Any]) -> list[str]:
         for key in live
         if key not in (*wanted, "status", "metadata") and wanted["kind"] != "ServiceAccount"
     ]
-    whole = wanted["kind"] != "ConfigMap"
+    whole = role != OURS
     return [*_differing(wanted, live, "", whole), *(key for key in more if whole and live[key])]
 
 

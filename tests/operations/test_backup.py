@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import resource
+import stat
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -32,6 +33,13 @@ ACCOUNT = Ref("v1", "ServiceAccount", "one", "reader")
 AUTOSCALER = Ref("v1", "ConfigMap", "knative-serving", "config-autoscaler")
 
 
+LABELS = Ref("v1", "ConfigMap", "one", "labels")
+VOLUMES = [
+    {"name": "labels", "configMap": {"name": "labels"}},
+    {"name": "more", "projected": {"sources": [{"secret": {"name": "mounted"}}]}},
+]
+
+
 @dataclass(slots=True)
 class BackedUp(Place):
     """A place with models in two namespaces, and a backup of it."""
@@ -55,11 +63,15 @@ def populate(cluster: Cluster) -> None:
     for ref in MODELS:
         labels = {"serving.kubeflow.org/inferenceservice": "enabled"}
         cluster.create(made("Namespace", "v1", ref.namespace, metadata={"labels": labels}))
-        spec = {"predictor": {"tensorflow": {"storageUri": "gs://models/flowers"}}}
+        predictor: dict[str, Any] = {"tensorflow": {"storageUri": "gs://models/flowers"}}
+        spec = {"predictor": predictor}
         if ref.namespace == "one":
-            spec["predictor"]["serviceAccountName"] = "reader"  # type: ignore[assignment]
+            predictor |= {"serviceAccountName": "reader", "volumes": VOLUMES}
         cluster.create(made(ref.kind, ref.api_version, ref.name, ref.namespace, spec=spec))
     cluster.create(made("Secret", "v1", "aws", "one", stringData={"key": "hunter2"}))
+    cluster.create(made("Secret", "v1", "mounted", "one", stringData={"key": "hunter3"}))
+    cluster.create(made("ConfigMap", "v1", "labels", "one", data={"labels.txt": "rose"}))
+    cluster.create(made("ConfigMap", "v1", "unrelated", "one", data={"key": "private"}))
     cluster.create(made("Secret", "v1", "unrelated", "one", stringData={"key": "private"}))
     cluster.create(made("ServiceAccount", "v1", "reader", "one", secrets=[{"name": "aws"}]))
     wait_ready(cluster, MODELS, deadline=120, cancel=Cancel())
@@ -103,6 +115,8 @@ def test_a_backup_holds_what_is_of_users_and_the_ledger_and_no_other_secret(
         "Namespace one",
         "Namespace two",
         "Secret one/aws",
+        "Secret one/mounted",
+        "ConfigMap one/labels",
         "ServiceAccount one/reader",
         "InferenceService one/flowers",
         "InferenceService two/flowers",
@@ -111,6 +125,7 @@ def test_a_backup_holds_what_is_of_users_and_the_ledger_and_no_other_secret(
     assert "ConfigMap knative-serving/config-autoscaler" in by_role[OURS]
     assert any(name.startswith("Revision one/flowers") for name in by_role[MADE])
     assert "ConfigMap kserve-installer/ledger" in by_role[LEDGER]
+    assert stat.S_IMODE(backed_up.file.stat().st_mode) == 0o600
 
 
 def test_where_everything_is_there_a_restore_writes_nothing(backed_up: BackedUp) -> None:
@@ -123,15 +138,15 @@ def test_where_everything_is_there_a_restore_writes_nothing(backed_up: BackedUp)
 def test_what_was_deleted_comes_back_and_nothing_else_is_touched(backed_up: BackedUp) -> None:
     cluster = backed_up.cluster()
     kept = cluster.get(MODELS[1])
-    doomed = [TRAINED, MODELS[0], SECRET]
+    doomed = [TRAINED, MODELS[0], SECRET, LABELS]
     for ref in doomed:
         cluster.delete(ref)
     wait_gone(cluster, doomed, deadline=60, cancel=Cancel())
     shown = backed_up.installer.run("restore", str(backed_up.file), "--dry-run")
-    assert (shown.code, shown.finished["created"]) == (0, 3)
+    assert (shown.code, shown.finished["created"]) == (0, 4)
     assert cluster.get(SECRET) is None
     done = backed_up.installer.run("restore", str(backed_up.file))
-    assert (done.code, done.finished["created"]) == (0, 3), done.finished
+    assert (done.code, done.finished["created"]) == (0, 4), done.finished
     wait_ready(cluster, MODELS, deadline=120, cancel=Cancel())
     assert cluster.get(MODELS[1]) == kept
     owner, trained = cluster.get(MODELS[0]), cluster.get(TRAINED)
@@ -147,14 +162,17 @@ def test_what_is_there_and_differs_is_named_and_touched_only_when_told(
     cluster = backed_up.cluster()
     cluster.patch(MODELS[1], {"spec": {"predictor": {"minReplicas": 3}}})
     cluster.patch(AUTOSCALER, {"data": {"stable-window": "45s"}}, manager="kubectl-edit")
+    cluster.patch(LABELS, {"data": {"labels.txt": "tulip", "later": "yes"}})
     refused = backed_up.installer.run("restore", str(backed_up.file))
     assert (refused.code, refused.finished["error"]["kind"]) == (3, "existing")
     assert "data.stable-window" in refused.finished["error"]["message"]
     assert "spec.predictor.minReplicas" in refused.finished["error"]["message"]
+    assert "data.labels.txt, data.later" in refused.finished["error"]["message"]
     kept = backed_up.installer.run("restore", str(backed_up.file), "--existing", "keep")
     assert (kept.code, kept.finished["outcome"]) == (0, "unchanged")
     done = backed_up.installer.run("restore", str(backed_up.file), "--existing", "overwrite")
-    assert (done.code, done.finished["changed"]) == (0, 2), done.finished
+    assert (done.code, done.finished["changed"]) == (0, 3), done.finished
+    assert cluster.get(LABELS)["data"] == {"labels.txt": "rose"}  # type: ignore[index]
     found = cluster.get(AUTOSCALER)
     assert found is not None
     assert found["data"]["stable-window"] == "90s"

@@ -21,6 +21,7 @@ API = "serving.kubeflow.org/v1beta1"
 MODEL = Ref(API, "InferenceService", "models", "flowers")
 CONFIG = Ref("v1", "ConfigMap", "kfserving-system", "inferenceservice-config")
 NAME = "test-rehearsal"
+COPIED = ("namespaces", "objects", "edits", "config_maps", "secrets")
 
 
 def test_a_rehearsal_runs_the_upgrade_elsewhere_and_writes_nothing_here(
@@ -40,7 +41,10 @@ def test_a_rehearsal_runs_the_upgrade_elsewhere_and_writes_nothing_here(
             "data": {"key": secret},
         }
     )
-    predictor = {"tensorflow": {"storageUri": "gs://models/flowers"}}
+    labels = {"apiVersion": "v1", "kind": "ConfigMap", "data": {"labels.txt": "rose"}}
+    cluster.create({**labels, "metadata": {"name": "labels", "namespace": "models"}})
+    volume = {"name": "labels", "configMap": {"name": "labels"}}
+    predictor = {"tensorflow": {"storageUri": "gs://models/flowers"}, "volumes": [volume]}
     cluster.create(
         {
             "apiVersion": API,
@@ -65,10 +69,11 @@ def test_a_rehearsal_runs_the_upgrade_elsewhere_and_writes_nothing_here(
     done = live.installer.run(*words, timeout=600)
     assert (done.code, done.finished["writes"]) == (0, 0), done.finished
     (filled,) = done.of("rehearsing")
-    assert {key: filled[key] for key in ("namespaces", "objects", "edits", "secrets")} == {
+    assert {key: filled[key] for key in COPIED} == {
         "namespaces": 1,
         "objects": 1,
         "edits": 1,
+        "config_maps": 1,
         "secrets": 1,
     }
     assert [event["answering"] for event in done.of("serving")][-1] == 1

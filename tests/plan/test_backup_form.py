@@ -17,7 +17,6 @@ from installer.plan.backup_form import (
     rank,
     restored,
     role_of,
-    secrets_named,
 )
 
 
@@ -55,23 +54,6 @@ def test_what_others_name_comes_first() -> None:
         "InferenceService",
         "TrainedModel",
     ]
-
-
-def test_secrets_are_found_wherever_a_spec_names_them() -> None:
-    spec = {
-        "predictor": {
-            "imagePullSecrets": [{"name": "pull"}],
-            "containers": [
-                {
-                    "envFrom": [{"secretRef": {"name": "whole"}}],
-                    "env": [{"valueFrom": {"secretKeyRef": {"name": "key", "key": "k"}}}],
-                }
-            ],
-            "volumes": [{"secret": {"secretName": "volume"}}],
-        },
-        "servers": [{"tls": {"credentialName": "tls"}}],
-    }
-    assert set(secrets_named(spec)) == {"pull", "whole", "key", "volume", "tls"}
 
 
 def test_an_account_that_says_nothing_is_left_out_and_its_tokens_always() -> None:
@@ -114,6 +96,15 @@ def test_a_difference_is_told_by_its_path() -> None:
     live = thing("InferenceService", spec={"predictor": {"minReplicas": 1, "more": 1}})
     assert differs(wanted, live) == ["spec.predictor.minReplicas", "spec.predictor.more"]
     assert differs(wanted, wanted) == []
+
+
+def test_of_a_config_map_of_users_every_key_counts_and_of_the_release_s_only_those_restored() -> (
+    None
+):
+    wanted = thing("ConfigMap", data={"mine": "1"})
+    live = thing("ConfigMap", data={"mine": "1", "more": "2"})
+    assert differs(wanted, live, USER) == ["data.more"]
+    assert differs(wanted, live, OURS) == []
 
 
 def test_an_account_gets_its_secrets_back_beside_the_server_s_token() -> None:
