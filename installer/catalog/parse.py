@@ -68,6 +68,13 @@ def parse(data: bytes, name: str) -> list[Object]:
     return objects
 
 
+def value_of(text: str) -> Any:
+    """What a text with one YAML document is; None where it is none, or cannot be read."""
+    problems: list[Problem] = []
+    found = [value for _, value in _documents(text.encode(), "", problems)]
+    return found[0] if len(found) == 1 and not problems else None
+
+
 def _problem(name: str, path: str, item: Any) -> Problem | None:
     if not isinstance(item, dict):
         return Problem(name, path, f"a {_json_type(item)}", "a Kubernetes object (a mapping)")

@@ -1,7 +1,7 @@
 """ConfigMaps merged three ways: what a release had, what users made of it, what the next has. Pure.
 
-By key; inside a key whose three values are JSON objects, by field. What only one side has changed
-is theirs; where both have, that is a conflict, and somebody has to decide it.
+By key; inside a key whose three values are JSON objects or YAML mappings, by field. What only one
+side has changed is theirs; where both have, that is a conflict, and somebody has to decide it.
 """
 
 from __future__ import annotations
@@ -10,6 +10,8 @@ import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
+
+from installer.plan.yaml_text import mapping_in, text_of
 
 OURS, THEIRS = "ours", "theirs"
 Resolutions = Mapping[str, Any]
@@ -61,7 +63,7 @@ def merge(path: str, before: Any, here: Any, after: Any, resolutions: Resolution
     # the text of the side that it equals keeps that side's form
     texts = {1: here, 2: after}
     same = next((texts[i] for i in (2, 1) if parsed[i] == value), None)
-    merged.value = json.dumps(value, indent=4) if same is None else same
+    merged.value = _text(value, like=after) if same is None else same
     return merged
 
 
@@ -119,9 +121,20 @@ def _parents(path: str) -> Iterator[str]:
 
 
 def _parsed(text: Any) -> Any:
-    if not isinstance(text, str) or not text.lstrip().startswith("{"):
+    if not isinstance(text, str):
         return None
+    if not _is_json(text):
+        return mapping_in(text)
     try:
         return json.loads(text)
     except (ValueError, RecursionError):
         return None
+
+
+def _text(value: dict[str, Any], like: str) -> str:
+    return json.dumps(value, indent=4) if _is_json(like) else text_of(value)
+
+
+def _is_json(text: str) -> bool:
+    """Whether it means to be: whoever reads JSON would not take YAML's other forms."""
+    return text.lstrip().startswith("{")

@@ -13,6 +13,7 @@ from installer.core.objects import Ref, fingerprint
 from installer.plan.edits import Edit, onto, with_edits
 from installer.plan.merging import ABSENT, merge
 from installer.plan.wanted import Wanted
+from installer.plan.yaml_text import mapping_in, text_of
 
 PATH = "config-autoscaler/stable-window"
 
@@ -136,3 +137,67 @@ def test_resolutions_come_from_words_and_files_and_every_problem_is_told(tmp_pat
     with pytest.raises(InvalidInput) as caught:
         read_resolutions(["config-a=ours", "x"], str(file))
     assert len(caught.value.problems) == 4
+
+
+MESH = "istio/mesh"
+MESH_BEFORE = """\
+accessLogFile: ""
+defaultConfig:
+  concurrency: 2
+  drainDuration: 45s
+trustDomain: cluster.local
+"""
+MESH_HERE = """\
+accessLogFile: /dev/stdout # so that requests are seen
+defaultConfig:
+  concurrency: 4
+  drainDuration: 45s
+trustDomain: cluster.local
+meshMTLS: {minProtocolVersion: "1e3"}
+"""
+MESH_AFTER = """\
+accessLogFile: ""
+defaultConfig:
+  concurrency: 2
+  terminationDrainDuration: 20s
+enablePrometheusMerge: true
+trustDomain: cluster.local
+"""
+
+
+def test_yaml_is_merged_by_field_and_read_as_the_cluster_reads_it() -> None:
+    merged = merge(MESH, MESH_BEFORE, MESH_HERE, MESH_AFTER, {})
+    assert merged.conflicts == []
+    assert merged.value == (
+        "accessLogFile: /dev/stdout\n"
+        "defaultConfig:\n"
+        "  concurrency: 4\n"
+        "  terminationDrainDuration: 20s\n"
+        "enablePrometheusMerge: true\n"
+        "trustDomain: cluster.local\n"
+        "meshMTLS:\n"
+        '  minProtocolVersion: "1e3"\n'
+    )
+
+
+def test_a_field_of_yaml_that_both_have_changed_is_decided_by_its_path() -> None:
+    after = MESH_AFTER.replace("concurrency: 2", "concurrency: 0")
+    (conflict,) = merge(MESH, MESH_BEFORE, MESH_HERE, after, {}).conflicts
+    path = f"{MESH}/defaultConfig/concurrency"
+    assert (conflict.path, conflict.before, conflict.here, conflict.after) == (path, 2, 4, 0)
+    decided = merge(MESH, MESH_BEFORE, MESH_HERE, after, {path: 8})
+    assert (decided.conflicts, "concurrency: 8" in decided.value) == ([], True)
+
+
+@pytest.mark.parametrize("text", ["just words", "- a\n- b\n", "a: 1\n---\nb: 2\n", "a: [", "&x"])
+def test_text_that_is_no_mapping_is_merged_as_a_whole(text: str) -> None:
+    merged = merge(MESH, MESH_BEFORE, text, MESH_AFTER, {})
+    assert (merged.value, [c.path for c in merged.conflicts]) == (text, [MESH])
+
+
+@pytest.mark.parametrize(
+    "text", ["y", "no", "1e3", "0o7", "12", "2001-12-14", "1:30", "~", "", "#"]
+)
+def test_texts_stay_texts_in_yaml_that_is_written(text: str) -> None:
+    mapping = {"a": text, text: [text], "n": 1, "b": True, "long": "word " * 50}
+    assert mapping_in(text_of(mapping)) == mapping
