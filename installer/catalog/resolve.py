@@ -71,11 +71,19 @@ def fits(catalog: Catalog, release: Release, server: KubernetesVersion) -> list[
 
 
 def warnings(catalog: Catalog, release: Release, server: KubernetesVersion) -> list[Reason]:
-    """Bounds that this Kubernetes is beyond and that upstream only warns of."""
+    """Bounds that this Kubernetes is beyond and that upstream only warns of.
+
+    A component's maximum is none where the release is known to run on this Kubernetes or a later
+    one: KServe's own tests run on later ones than Istio's or cert-manager's project supports.
+    """
+    known = any(KubernetesVersion.parse(text).series >= server.series for text in release.tested)
     return [
         Reason(titled(component), bound)
         for component in components_of(catalog, release)
-        for bound in (component.kubernetes.below(server), component.kubernetes.above(server))
+        for bound in (
+            component.kubernetes.below(server),
+            None if known else component.kubernetes.above(server),
+        )
         if bound and not bound.hard
     ]
 

@@ -12,6 +12,7 @@ from installer.cli.terminal import Terminal, plural
 
 if TYPE_CHECKING:
     from installer.operations.upgrade_plan import HopRow, UpgradePlan
+    from installer.plan.hops import Hop
 
 _MOST = 12
 
@@ -78,6 +79,7 @@ def _hop(row: HopRow) -> Iterator[str]:
     for item in hop.blocked:
         yield f"  cannot be run: the catalog has no {item}, and {item.origin} allows no skipping"
     yield from _block("by hand", notes.manual)
+    yield from _block("supported", _supported(hop))
     if len(hop.stops) > 1:
         yield from _block("stops", [about for name, about in row.steps if name.startswith("stop-")])
     if row.objects is not None:
@@ -91,6 +93,15 @@ def _hop(row: HopRow) -> Iterator[str]:
     yield from _block("removed", notes.removed)
     yield from _block("made anew", notes.recreated)
     yield from _block("cannot be undone", notes.final)
+
+
+def _supported(hop: Hop) -> list[str]:
+    """Where not every Kubernetes that runs the hop is one that all projects support."""
+    if hop.supported.empty:
+        return ["on no Kubernetes by all the projects of its components"]
+    if hop.supported == hop.window:
+        return []
+    return [f"on Kubernetes {hop.supported} by the projects of its components"]
 
 
 def _block(title: str, items: Sequence[str]) -> Iterator[str]:

@@ -47,6 +47,7 @@ class HopRow:
             "components": [change.to_dict() for change in hop.changes],
             "stops": [dict(versions) for versions in hop.stops],
             "kubernetes": hop.window.to_dict(),
+            "kubernetes_supported": None if hop.supported.empty else hop.supported.to_dict(),
             "kubernetes_upgrade": None
             if needed is None
             else {**needed.window.to_dict(), "gap": needed.gap},

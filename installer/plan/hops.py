@@ -15,7 +15,7 @@ from installer.catalog.model import Catalog, Component, Release
 from installer.catalog.resolve import components_of, fits
 from installer.core.kubernetes_version import KubernetesVersion
 from installer.plan.skip_rules import between, newest_of, rule_of, version_of
-from installer.plan.windows import Window, window_of
+from installer.plan.windows import Window, supported_window, window_of
 
 Versions = Mapping[str, str]
 """Version by component name."""
@@ -76,6 +76,7 @@ class Hop:
 
     stops: versions of all components, one mapping for each time that components are applied; the
     last is the target release's own. window: Kubernetes versions the hop can be run on.
+    supported: those that the projects of its components support; empty where there is none.
     kubernetes: the upgrade of Kubernetes that must come before it, if any. groups: API groups of
     InferenceServices before and after. back: a way back.
     """
@@ -85,6 +86,7 @@ class Hop:
     changes: tuple[ComponentChange, ...]
     stops: tuple[Versions, ...]
     window: Window
+    supported: Window
     skipped: tuple[Skipped, ...] = ()
     kubernetes: KubernetesUpgrade | None = None
     groups: tuple[str, str] = ("", "")
@@ -178,6 +180,7 @@ def way_back(
         changes=changes,
         stops=(*stops, after),
         window=window_of(components),
+        supported=supported_window(components, catalog.releases[target].tested),
         groups=there.groups[::-1],
         back=True,
     )
@@ -251,13 +254,13 @@ def _hop(catalog: Catalog, origin: Release, target: Release) -> Hop:
         for item in versions.items()
         if versions is after or item[1] != before.get(item[0])
     ]
-    window = window_of(components)
     return Hop(
         origin.name,
         target.name,
         tuple(changes),
         tuple(stops),
-        window,
+        window_of(components),
+        supported_window(components, target.tested),
         tuple(skipped),
         groups=(origin.serving.group, target.serving.group),
     )
@@ -309,23 +312,33 @@ def _stops(before: Versions, ways: Mapping[str, Sequence[str]], first: Versions)
 
 
 def _with_kubernetes(catalog: Catalog, hops: Sequence[Hop], server: KubernetesVersion) -> list[Hop]:
-    """The hops with the upgrades of Kubernetes that must come between them, as few as possible."""
+    """The hops with the upgrades of Kubernetes that must come between them, as few as possible.
+
+    What is only not supported makes none necessary; but where one is, it goes no further than what
+    is supported, for this hop and for as many after it as can be.
+    """
     now = Window.exactly(server)
     done: list[Hop] = []
     for index, hop in enumerate(hops):
         both = now & hop.window
         if not both.empty:
-            now = both
+            now = _within(both, hop.supported)
             done.append(hop)
             continue
         here = window_of(components_of(catalog, catalog.releases[hop.origin])) & hop.window
-        now = hop.window if here.empty else here
+        now = _within(hop.window if here.empty else here, hop.supported)
         for later in hops[index + 1 :]:
             if (now & later.window).empty:
                 break
-            now = now & later.window
+            now = _within(now & later.window, later.supported)
         done.append(replace(hop, kubernetes=KubernetesUpgrade(now, gap=here.empty)))
     return done
+
+
+def _within(window: Window, supported: Window) -> Window:
+    """What of it is supported; all of it where nothing is."""
+    both = window & supported
+    return window if both.empty else both
 
 
 def _before(names: Sequence[str], one: str, other: str) -> bool:

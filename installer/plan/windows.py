@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from installer.catalog.model import Component
+from installer.catalog.model import Bound, Component
 from installer.core.kubernetes_version import KubernetesVersion
 
 _FIRST = KubernetesVersion(0, 0)
@@ -57,11 +57,38 @@ def window_of(components: Iterable[Component]) -> Window:
     for component in components:
         low, high = component.kubernetes.min, component.kubernetes.max
         if low and low.hard:
-            window &= Window(low=KubernetesVersion.parse(low.version))
+            window &= _from(low)
         if high and high.hard:
-            last = KubernetesVersion.parse(high.version)
-            window &= Window(below=KubernetesVersion(last.major, last.minor + 1))
+            window &= _up_to(high.version)
     return window
+
+
+def supported_window(components: Iterable[Component], tested: Sequence[str] = ()) -> Window:
+    """The versions that the projects of all of these support: bounds that only warn count too.
+
+    tested: versions that the release is known to run on, `1.34.4`; a maximum that only warns and is
+    lower than these is lower than what is known. It may be empty, since a release brings together
+    what its components' projects never did.
+    """
+    parts = list(components)
+    window = window_of(parts)
+    ran = [_up_to(version) for version in tested]
+    for component in parts:
+        low, high = component.kubernetes.min, component.kubernetes.max
+        if low:
+            window &= _from(low)
+        if high and not high.hard:
+            window &= max([_up_to(high.version), *ran], key=lambda window: window.below)
+    return window
+
+
+def _from(bound: Bound) -> Window:
+    return Window(low=KubernetesVersion.parse(bound.version))
+
+
+def _up_to(version: str) -> Window:
+    last = KubernetesVersion.parse(version)
+    return Window(below=KubernetesVersion(last.major, last.minor + 1))
 
 
 def _short(version: KubernetesVersion) -> str:

@@ -141,6 +141,31 @@ def test_what_upstream_only_warns_of_is_a_warning_and_no_reason(tmp_path: Path) 
     ]
 
 
+@pytest.mark.parametrize(
+    ("name", "server", "expected"),
+    [
+        ("kserve-0.15.2", "1.30.7", []),
+        ("kserve-0.15.2", "1.31.0", []),
+        ("kserve-0.15.2", "1.32.0", ["Istio 1.24.2 is not supported by its project above 1.31"]),
+        (
+            "kserve-0.20.0",
+            "1.35.0",
+            [
+                "cert-manager 1.18.0 is not supported by its project above 1.33",
+                "Istio 1.27.1 is not supported by its project above 1.33",
+            ],
+        ),
+        ("kserve-0.20.0", "1.34.4", []),
+    ],
+)
+def test_a_kubernetes_that_a_project_does_not_support_is_warned_of_unless_the_release_ran_on_it(
+    shipped: Catalog, name: str, server: str, expected: list[str]
+) -> None:
+    release = shipped.releases[name]
+    assert [str(r) for r in warnings(shipped, release, on(server))] == expected
+    assert fits(shipped, release, on(server)) == []
+
+
 def test_a_release_narrower_than_its_components_gives_its_own_reason(tmp_path: Path) -> None:
     small = SmallCatalog(tmp_path)
     small.files[RELEASE]["kubernetes"]["max"] = {

@@ -65,6 +65,19 @@ def test_kubernetes_comes_first_where_it_is_too_old() -> None:
     assert hop["kubernetes_upgrade"] == {"min": "1.18", "below": "1.22", "gap": False}
 
 
+def test_the_kubernetes_that_the_projects_support_is_told_where_more_would_run() -> None:
+    plan = plan_on("v1.20.2", "kserve-0.20.0")
+    found = "\n".join(said(plan))
+    hops = {hop["to"]: hop for hop in plan.to_dict()["hops"]}
+    assert hops["kserve-0.15.2"]["kubernetes"] == {"min": "1.28"}
+    assert hops["kserve-0.15.2"]["kubernetes_supported"] == {"min": "1.28", "below": "1.32"}
+    assert hops["kserve-0.8.0"]["kubernetes_supported"] is not None
+    whole = "supported        on Kubernetes >= 1.28, < 1.32 by the projects of its components"
+    assert whole in found
+    upgrade = "upgrade Kubernetes to >= 1.29, < 1.32, then run the same command again"
+    assert upgrade in found
+
+
 def test_without_a_release_the_plan_lists_where_upgrades_lead_to() -> None:
     whole = plan_on("v1.20.2")
     bare = UpgradePlan(whole.identity, whole.ledger, whole.reachable, None, [], [])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import pytest
 
@@ -41,7 +42,9 @@ def component(name: str, version: str, bounds: Bounds = ("", ""), needs: str = "
     )
 
 
-def release(name: str, versions: Mapping[str, str], after: Sequence[str] = ()) -> Release:
+def release(
+    name: str, versions: Mapping[str, str], after: Sequence[str] = (), tested: str = ""
+) -> Release:
     return Release(
         name=name,
         title=name,
@@ -50,6 +53,7 @@ def release(name: str, versions: Mapping[str, str], after: Sequence[str] = ()) -
         components=tuple(ComponentRef(name=n, version=v) for n, v in versions.items()),
         serving=ServingApi(group="g", versions=("v1",)),
         reachable_from=tuple(after),
+        tested=(tested,) if tested else (),
     )
 
 
@@ -105,6 +109,55 @@ def test_where_no_kubernetes_runs_both_releases_the_gap_is_told() -> None:
     (hop,) = hops(chain(("1.16", "1.21"), ("1.22", "1.25")), "r0", "r1", "1.21.4")
     assert hop.kubernetes is not None
     assert (str(hop.kubernetes.window), hop.kubernetes.gap) == (">= 1.22, < 1.26", True)
+
+
+def supported_chain(*bounds: tuple[str, str, str]) -> Catalog:
+    """Releases r0, r1, …: the first Kubernetes each runs on, the last that is supported, and
+    one that it was tested on."""
+    components, releases = [], []
+    for index, (low, high, tested) in enumerate(bounds):
+        span = Range(
+            min=Bound(version=low, reason=""), max=Bound(version=high, reason="", hard=False)
+        )
+        version = f"0.{index}.0"
+        components.append(replace(component("kserve", version), kubernetes=span))
+        after = [f"r{index - 1}"] if index else []
+        releases.append(release(f"r{index}", {"kserve": version}, after, tested))
+    return catalog(releases, components)
+
+
+@pytest.mark.parametrize(
+    ("bounds", "server", "expected"),
+    [
+        ([("1.16", "1.21", ""), ("1.24", "1.26", "")], "1.20.2", [">= 1.24, < 1.27"]),
+        (
+            [("1.16", "1.21", ""), ("1.24", "1.26", ""), ("1.25", "1.28", "")],
+            "1.20.2",
+            [">= 1.25, < 1.27", ""],
+        ),
+        (
+            [("1.16", "1.21", ""), ("1.24", "1.26", ""), ("1.27", "1.28", "")],
+            "1.20.2",
+            [">= 1.24, < 1.27", ">= 1.27, < 1.29"],
+        ),
+        ([("1.16", "1.21", ""), ("1.24", "1.26", "")], "1.30.1", [""]),
+        ([("1.16", "1.21", ""), ("1.24", "1.23", "")], "1.20.2", [">= 1.24"]),
+        ([("1.16", "1.21", ""), ("1.24", "1.23", "1.25.3")], "1.20.2", [">= 1.24, < 1.26"]),
+    ],
+    ids=[
+        "no further than what is supported",
+        "once where one version supports both",
+        "twice where none does",
+        "not down from a later version",
+        "any where none is supported",
+        "as far as upstream has tested it",
+    ],
+)
+def test_kubernetes_is_upgraded_to_what_the_projects_support_where_it_has_to_be_upgraded(
+    bounds: list[tuple[str, str, str]], server: str, expected: list[str]
+) -> None:
+    held = supported_chain(*bounds)
+    assert needed(hops(held, "r0", f"r{len(bounds) - 1}", server)) == expected
 
 
 def test_a_release_that_this_kubernetes_is_too_new_for_is_gone_round() -> None:
@@ -234,7 +287,13 @@ def test_the_way_from_0_5_1_to_0_20_0_names_each_upgrade_of_kubernetes_and_has_n
         "kserve-0.20.0",
     ]
     named = {hop.target: str(hop.kubernetes.window) for hop in found if hop.kubernetes}
-    assert named == {"kserve-0.9.0": ">= 1.24, < 1.25", "kserve-0.13.1": ">= 1.33"}
+    assert named == {
+        "kserve-0.9.0": ">= 1.22, < 1.23",
+        "kserve-0.11.2": ">= 1.24, < 1.26",
+        "kserve-0.13.1": ">= 1.27, < 1.28",
+        "kserve-0.15.2": ">= 1.29, < 1.32",
+        "kserve-0.20.0": ">= 1.33, < 1.35",
+    }
     assert not any(hop.kubernetes.gap for hop in found if hop.kubernetes)
 
 
