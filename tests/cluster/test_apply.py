@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -268,3 +270,41 @@ def test_a_cancelled_run_sends_nothing_more(proxy: FaultProxy, cluster: Cluster)
         apply_all(through, several(30), workers=1)
     stopper.join()
     assert data_of(cluster) == {"item-0": {"a": "1"}}
+
+
+def large_crd(plural: str) -> Object:
+    """A CRD of 350 kB, as large as those of KServe 0.16."""
+    fields = {f"field{n}": {"type": "string", "description": "d" * 280} for n in range(1000)}
+    schema = {"type": "object", "properties": {"spec": {"type": "object", "properties": fields}}}
+    version = {"name": "v1", "served": True, "storage": True, "schema": {"openAPIV3Schema": schema}}
+    return {
+        "apiVersion": "apiextensions.k8s.io/v1",
+        "kind": "CustomResourceDefinition",
+        "metadata": {"name": f"{plural}.large.example.com"},
+        "spec": {
+            "group": "large.example.com",
+            "names": {"kind": plural.title(), "plural": plural},
+            "scope": "Namespaced",
+            "versions": [version],
+        },
+    }
+
+
+def test_large_crds_are_with_the_server_one_at_a_time(
+    cluster: Cluster, sandbox: SandboxInfo
+) -> None:
+    """A server of two processors took none of three at once in the time that it gives a write."""
+    crds = [Item(large_crd(plural)) for plural in ("apples", "pears", "plums")]
+    assert all(len(json.dumps(item.body)) > 300_000 for item in crds)
+    apply_all(cluster, crds)
+    assert sandbox.audit_log is not None
+    spans = []
+    for line in sandbox.audit_log.read_text().splitlines():
+        entry = json.loads(line)
+        if entry["verb"] == "patch" and ".large.example.com" in entry["requestURI"]:
+            spans.append((entry["requestReceivedTimestamp"], entry["stageTimestamp"]))
+    for item in crds:
+        cluster.delete(item.ref)
+    spans.sort()
+    assert len(spans) == 3
+    assert all(ended <= begun for (_, ended), (begun, _) in pairwise(spans)), spans
