@@ -22,7 +22,8 @@ def fleet(args: Namespace) -> int:
     """`fleet COMMAND`: a table over all clusters on stdout; exits with the worst of their codes."""
     from installer.cli import fleet_view
     from installer.cli.status_view import document
-    from installer.fleet import inventory, run
+    from installer.fleet import identities, inventory, run
+    from installer.fleet.model import WRITING
 
     options = _options(args)
     earlier: list[ClusterRun] = []
@@ -32,8 +33,10 @@ def fleet(args: Namespace) -> int:
     with Interrupts(cancel) as interrupts:
         found = inventory.load(options)
         cancel.check("reading the inventory")
-        if args.subcommand in ("install", "upgrade", "uninstall") and not options.check:
-            _confirm(args, options, found, interrupts)
+        if options.command in WRITING:
+            options = identities.told_apart(options, found.hosts, cancel)
+            if not options.check:
+                _confirm(args, options, found, interrupts)
         show = fleet_view.show(args, [host.name for host in found.hosts])
         try:
             report = run.run_fleet(options, found, earlier, show, cancel)

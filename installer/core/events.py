@@ -41,7 +41,7 @@ SCHEMA: dict[str, tuple[str, dict[str, str]]] = {
     "planned": (
         "what is to be done is known; nothing was written yet",
         {
-            "components": "list of {name, version}",
+            "components": "list of {name, version, objects}",
             "objects": "number",
             "create": "number",
             "change": "number",

@@ -6,10 +6,10 @@ import difflib
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from installer.catalog.load import load_releases
 from installer.core.errors import InstallerError, InvalidInput, Problem, UsageError
 from installer.core.masking import masked
 from installer.fleet.model import CLUSTERS, LOCAL, NODES, FleetOptions
@@ -17,8 +17,12 @@ from installer.fleet.places import Places, find_places, groups_of
 from installer.fleet.runner import read_inventory
 from installer.fleet.variables import is_foreign, is_hidden, known, taken_by
 
+if TYPE_CHECKING:
+    from installer.catalog.model import Release
+
 _FILES = ("kserve_kubeconfig", "kserve_bundle", "kserve_catalog")
-_REMEDY = "correct the inventory; nothing was begun. inventory.example shows every variable"
+REMEDY = "correct the inventory; nothing was begun. inventory.example shows every variable"
+"""What to do about every problem of an inventory."""
 _SHOWN = 60
 
 
@@ -27,7 +31,7 @@ class Host:
     """One cluster of the inventory: variables as Ansible knows them, groups with inner ones first.
 
     local: its commands run on this machine, so that its files can be looked at.
-    node: it is no cluster but a machine.
+    node: it is no cluster but a machine. place: file and line where it is listed.
     """
 
     name: str
@@ -35,6 +39,7 @@ class Host:
     groups: tuple[str, ...]
     local: bool
     node: bool = False
+    place: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,15 +61,17 @@ def load(options: FleetOptions) -> Inventory:
                 object=str(path),
                 remedy="cp inventory.example inventory, edit it, and name it with -i",
             )
-    listed = read_inventory(options.inventory, options.limit, options.vault_password_file)
-    hosts = _hosts(listed, CLUSTERS)
+    reading = read_inventory(options.inventory, options.limit, options.vault_password_file)
     places = find_places(options.inventory)
+    _ = known(), _releases(None)  # needed below, and read while Ansible reads
+    listed = reading()
+    hosts = _hosts(listed, CLUSTERS, places)
     if not hosts:
         raise _nothing(options, places)
-    hosts += _hosts(listed, NODES) if options.command == "preflight" else ()
+    hosts += _hosts(listed, NODES, places) if options.command == "preflight" else ()
     problems = sorted(set(_problems(hosts, places, options)), key=_order)
     if problems:
-        raise InvalidInput("the inventory", problems, remedy=_REMEDY)
+        raise InvalidInput("the inventory", problems, remedy=REMEDY)
     canaries = tuple(host.name for host in hosts if options.canary in host.groups)
     return Inventory(hosts, canaries)
 
@@ -74,7 +81,7 @@ def _order(problem: Problem) -> tuple[str, int, str]:
     return file, int(line), str(problem)
 
 
-def _hosts(listed: Mapping[str, Any], group: str) -> tuple[Host, ...]:
+def _hosts(listed: Mapping[str, Any], group: str, places: Places) -> tuple[Host, ...]:
     groups = {name: group for name, group in listed.items() if name != "_meta"}
     variables = listed.get("_meta", {}).get("hostvars", {})
     names = dict.fromkeys(
@@ -87,7 +94,8 @@ def _hosts(listed: Mapping[str, Any], group: str) -> tuple[Host, ...]:
             own = variables.get(name, {})
             # a host that is listed is reached by ssh unless it says otherwise, localhost too
             local = own.get("ansible_connection") in LOCAL
-            found.append(Host(name, own, tuple(inside), local, group == NODES))
+            place = ":".join(map(str, places.of_host(name)))
+            found.append(Host(name, own, tuple(inside), local, group == NODES, place))
     return tuple(found)
 
 
@@ -112,7 +120,7 @@ def _problems(hosts: tuple[Host, ...], places: Places, options: FleetOptions) ->
         yield from _of_release(host, places, options)
         if host.local:
             yield from _of_files(host, places)
-    yield from _of_twins(hosts, places)
+    yield from _of_twins(hosts)
 
 
 def _of_variables(host: Host, places: Places, command: str) -> Iterator[Problem]:
@@ -131,8 +139,7 @@ def _of_variables(host: Host, places: Places, command: str) -> Iterator[Problem]
             yield _problem(host, places, name, f"it is {masked(said)}", variable.expected)
     for name, variable in taken.items():
         if variable.required and host.variables.get(name) in (None, ""):
-            file, line = places.of_host(host.name)
-            yield Problem(f"{file}:{line}", host.name, f"{name} is missing", variable.expected)
+            yield Problem(host.place, host.name, f"{name} is missing", variable.expected)
     both = ("kserve_kubeconfig", "kserve_kubeconfig_content")
     if all(host.variables.get(name) for name in both):
         yield _problem(host, places, both[1], f"{both[0]} is given too", "one of the two")
@@ -145,7 +152,7 @@ def _of_release(host: Host, places: Places, options: FleetOptions) -> Iterator[P
     if not host.local or is_hidden(catalog):
         return
     try:
-        releases = load_releases(Path(catalog).expanduser() if catalog else None)
+        releases = _releases(Path(catalog).expanduser() if catalog else None)
     except InstallerError as error:
         yield _problem(host, places, "kserve_catalog", error.message, "a catalog")
         return
@@ -159,6 +166,13 @@ def _of_release(host: Host, places: Places, options: FleetOptions) -> Iterator[P
         return
     components = [ref.name for ref in releases[name].components] if name in releases else None
     yield from _of_settings(host, places, components)
+
+
+@cache
+def _releases(directory: Path | None) -> Mapping[str, Release]:
+    from installer.catalog.load import load_releases
+
+    return load_releases(directory)
 
 
 def _of_settings(host: Host, places: Places, components: list[str] | None) -> Iterator[Problem]:
@@ -197,7 +211,7 @@ def _of_files(host: Host, places: Places) -> Iterator[Problem]:
             yield _problem(host, places, name, f"{value} does not exist", expected)
 
 
-def _of_twins(hosts: tuple[Host, ...], places: Places) -> Iterator[Problem]:
+def _of_twins(hosts: tuple[Host, ...]) -> Iterator[Problem]:
     """Two names with the same access. Other twins are found once the clusters can be asked."""
     seen: dict[tuple[Any, ...], Host] = {}
     for host in hosts:
@@ -207,9 +221,8 @@ def _of_twins(hosts: tuple[Host, ...], places: Places) -> Iterator[Problem]:
             continue
         first = seen.setdefault((str(Path(str(file)).expanduser()), context), host)
         if first is not host:
-            file_, line = places.of_host(host.name)
             found = f"it has the kubeconfig and the context of {first.name}"
-            yield Problem(f"{file_}:{line}", host.name, found, "each cluster once")
+            yield Problem(host.place, host.name, found, "each cluster once")
 
 
 def _problem(host: Host, places: Places, name: str, found: str, expected: str) -> Problem:

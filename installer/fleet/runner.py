@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import shutil
+import subprocess
 import sys
-import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,6 +19,7 @@ _PACKAGED = Path(__file__).resolve().parent.parent / "_playbooks"
 _TICK = 0.2
 """Seconds between two looks at whether the run is to end."""
 _SAID = 2000
+_HOST_KEYS = "ANSIBLE_HOST_KEY_CHECKING"
 _EVENTS = {
     "runner_on_start": "started",
     "runner_on_ok": "ok",
@@ -72,29 +74,32 @@ def playbook(name: str) -> Path:
 
 def read_inventory(
     inventory: Sequence[Path], limit: str, vault_password_file: Path | None
-) -> Mapping[str, Any]:
-    """The inventory as `ansible-inventory --list` prints it: groups, and `_meta.hostvars`.
+) -> Callable[[], Mapping[str, Any]]:
+    """Start to read the inventory; what is returned waits for it, and gives it as
+    `ansible-inventory --list` prints it: groups, and `_meta.hostvars`.
 
     What a vault encrypts stays so. Raises UsageError when Ansible cannot read it.
     """
-    import ansible_runner
-
-    _require("ansible-inventory")
+    program = _require("ansible-inventory")
     words = ["--list", *(part for path in inventory for part in ("-i", str(path)))]
     words += ["--limit", limit] if limit else []
     words += _vault(vault_password_file)
-    with tempfile.TemporaryDirectory() as folder:
-        out, err, code = ansible_runner.run_command(
-            "ansible-inventory",
-            cmdline_args=words,
-            runner_mode="subprocess",
-            quiet=True,
-            private_data_dir=folder,
-            host_cwd=str(Path.cwd()),
-            envvars=_environment(),
-        )
-    if code != 0:
-        named = ", ".join(map(str, inventory))
+    child = subprocess.Popen(
+        [program, *words],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, **_environment()},
+    )
+    return functools.partial(_listed, child, ", ".join(map(str, inventory)))
+
+
+def _listed(child: subprocess.Popen[str], named: str) -> Mapping[str, Any]:
+    import ansible_runner  # noqa: F401  (it takes as long as what is waited for here)
+
+    out, err = child.communicate()
+    if child.returncode != 0:
         said = " ".join((err or out).split())[:_SAID]
         raise UsageError(
             f"Ansible cannot read the inventory: {said}",
@@ -114,14 +119,14 @@ def run(
     on_event: called for each event of a host, in this thread. ended: asked several times a
     second; once it says True everything is killed.
     """
-    import ansible_runner
+    from ansible_runner.interface import init_runner
 
     _require("ansible-playbook")
     words = [*(["--check"] if play.check else []), *(["--diff"] if play.diff else [])]
     words += _vault(play.vault_password_file)
     private = folder / "ansible"
     private.mkdir(mode=0o700, exist_ok=True)
-    done = ansible_runner.run(
+    runner = init_runner(
         private_data_dir=str(private),
         project_dir=str(Path.cwd()),
         playbook=str(playbook(play.playbook)),
@@ -137,7 +142,16 @@ def run(
         ident="run",
         quiet=True,
     )
-    return Ended(int(done.rc), _last_words(private / "artifacts" / "run" / "stdout"))
+    if _HOST_KEYS not in os.environ:
+        # ansible-runner turns the check off; whether it is made is Ansible's configuration to say
+        runner.config.env.pop(_HOST_KEYS, None)
+    artifacts = private / "artifacts" / "run"
+    try:
+        runner.run()
+    finally:
+        # it holds the whole environment, passwords of proxies included
+        (artifacts / "command").unlink(missing_ok=True)
+    return Ended(int(runner.rc), _last_words(artifacts / "stdout"))
 
 
 def _tell(event: Mapping[str, Any], on_event: Callable[[TaskEvent], None]) -> bool:
@@ -175,14 +189,17 @@ def _environment() -> dict[str, str]:
     return found
 
 
-def _require(program: str) -> None:
-    if not shutil.which(program, path=_environment()["PATH"]):
+def _require(program: str) -> str:
+    """The path of one of Ansible's programs."""
+    found = shutil.which(program, path=_environment()["PATH"])
+    if not found:
         raise UsageError(
             f"{program} is not there: neither on PATH nor beside {sys.executable}",
             kind="no-ansible",
             remedy="install ansible-core 2.17 or later, e.g. pipx inject kserve-installer "
             "--include-apps ansible-core",
         )
+    return found
 
 
 def _vault(password_file: Path | None) -> list[str]:

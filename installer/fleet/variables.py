@@ -12,9 +12,11 @@ import yaml
 
 _ROLES = "collections/ansible_collections/kserve_installer/fleet/roles"
 _PREFIX = "kserve_"
+_LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _OF_THE_PLAYBOOKS = (
     "kserve_canary",
     "kserve_hosts_become",
+    "kserve_identify",
     "kserve_max_fail_percentage",
     "kserve_serial",
 )
@@ -99,7 +101,8 @@ def is_foreign(name: str) -> bool:
 def _specs(role: str) -> Mapping[str, Mapping[str, Variable]]:
     """Variables by entry point of a role."""
     folder = Path(__file__).resolve().parent.parent / "_playbooks" / _ROLES / role
-    data = yaml.safe_load((folder / "meta" / "argument_specs.yml").read_text(encoding="utf-8"))
+    text = (folder / "meta" / "argument_specs.yml").read_text(encoding="utf-8")
+    data = yaml.load(text, Loader=_LOADER)
     return {
         entry: {
             name: Variable(name, option["type"], bool(option.get("required")))

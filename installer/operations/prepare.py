@@ -328,7 +328,11 @@ def _planned_event(prepared: Prepared) -> Event:
         "planned",
         {
             "components": [
-                {"name": part.component.name, "version": part.component.version}
+                {
+                    "name": part.component.name,
+                    "version": part.component.version,
+                    "objects": len(part.wanted),
+                }
                 for part in prepared.planned
             ],
             "objects": prepared.objects,

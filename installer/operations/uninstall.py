@@ -111,7 +111,11 @@ def prepare_uninstall(
             "planned",
             {
                 "components": [
-                    {"name": record.name, "version": record.version}
+                    {
+                        "name": record.name,
+                        "version": record.version,
+                        "objects": len(record.entries),
+                    }
                     for record in ledger.components.values()
                 ],
                 "objects": len(existing),

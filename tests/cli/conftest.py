@@ -46,7 +46,10 @@ def begun() -> list[Event]:
         "version": "v1.20.2",
         "nodes": 3,
     }
-    components = [{"name": "istio", "version": "1.6.2"}, {"name": "kfserving", "version": "0.5.1"}]
+    components = [
+        {"name": "istio", "version": "1.6.2", "objects": 3},
+        {"name": "kfserving", "version": "0.5.1", "objects": 1},
+    ]
     source = {"component": "istio", "url": "https://example.com/istio.yaml", "seconds": 0.25}
     return [
         _event(0, "started", command="install", release="kfserving-0.5.1", cluster=cluster),

@@ -84,6 +84,13 @@ def play(playbook: str, inventory: Path, *words: str) -> subprocess.CompletedPro
     )
 
 
+def recap(done: subprocess.CompletedProcess[str]) -> dict[str, str]:
+    """`changed=…` by host, of the recap that Ansible prints."""
+    assert done.returncode == 0, done.stdout + done.stderr
+    lines = done.stdout.partition("PLAY RECAP")[2].splitlines()[1:]
+    return {line.split()[0]: line.split()[3] for line in lines if line.strip()}
+
+
 def write_inventory(
     path: Path,
     canary: Mapping[str, Mapping[str, Any]],

@@ -165,9 +165,17 @@ def test_failures_stop_later_batches_and_resume_does_what_is_left(
 
 
 def test_the_table_says_what_became_of_each_cluster_and_why(
-    well: SandboxInfo, nowhere: Path, variables: dict[str, str], tmp_path: Path
+    well: SandboxInfo,
+    nowhere: Path,
+    variables: dict[str, str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    away = {"ansible_connection": "ssh", "ansible_host": "127.0.0.1", "ansible_port": 1}
+    monkeypatch.setenv("HTTPS_PROXY", "http://me:hunter2@proxy.invalid:3128")
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    ssh = _recording_ssh(tmp_path)
+    away = {"ansible_connection": "ssh", "ansible_host": "bastion.invalid"}
+    away["ansible_ssh_executable"] = str(ssh)
     production = {"gone": {"kserve_kubeconfig": str(nowhere)}, "away": away}
     inventory = write_inventory(
         tmp_path / "inventory", {"well": _at(well)}, production, **variables
@@ -192,3 +200,16 @@ def test_the_table_says_what_became_of_each_cluster_and_why(
     assert rows["away"].split()[1] == "unreachable"
     record = Path(done.stdout.partition("record: ")[2].splitlines()[0])
     assert json.loads(record.read_text())["exit_code"] == 1
+    for file in record.parent.rglob("*"):
+        assert file.is_dir() or b"hunter2" not in file.read_bytes(), file
+    asked = (tmp_path / "ssh-asked").read_text()
+    assert "bastion.invalid" in asked
+    assert "StrictHostKeyChecking=no" not in asked
+
+
+def _recording_ssh(folder: Path) -> Path:
+    """An ssh that writes down how it was called, and reaches nobody."""
+    path = folder / "ssh"
+    path.write_text(f'#!/bin/sh\necho "$@" >> {folder}/ssh-asked\nexit 255\n')
+    path.chmod(0o755)
+    return path

@@ -165,6 +165,7 @@ def test_the_example_names_only_variables_that_there_are(path: Path) -> None:
     assert ours <= set(known())
     assert set(known()) - ours <= {
         "kserve_hosts_root",
+        "kserve_known_uids",
         "kserve_kubeconfig_content",
         "kserve_log_dir",
         "kserve_stop_file",

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from fleet_command import BIN, SMALL_RELEASE, FleetRun, fleet, play, write_inventory
+from fleet_command import BIN, SMALL_RELEASE, FleetRun, fleet, play, recap, write_inventory
 
 from installer.cluster import ledger as ledgers
 from installer.cluster.client import Cluster
@@ -79,13 +79,6 @@ def _connect(info: SandboxInfo) -> Cluster:
     return Cluster.connect(kubeconfig=str(info.kubeconfig))
 
 
-def _recap(done: subprocess.CompletedProcess[str]) -> dict[str, str]:
-    """`changed=…` by host, of the recap that Ansible prints."""
-    assert done.returncode == 0, done.stdout + done.stderr
-    lines = done.stdout.partition("PLAY RECAP")[2].splitlines()[1:]
-    return {line.split()[0]: line.split()[3] for line in lines if line.strip()}
-
-
 def _writes(info: SandboxInfo) -> int:
     """Write requests of ours that the API server has logged."""
     assert info.audit_log is not None
@@ -148,7 +141,7 @@ def test_a_second_run_by_ansible_playbook_alone_changes_and_writes_nothing(
 
     done = play("install", inventory, "--vault-password-file", str(password))
 
-    assert _recap(done) == {"one": "changed=0", "two": "changed=0"}
+    assert recap(done) == {"one": "changed=0", "two": "changed=0"}
     assert [_writes(info) for info in sandboxes] == before
 
 
@@ -180,7 +173,7 @@ def test_check_and_diff_show_a_drifted_field_and_leave_it(
 
     done = play("install", inventory, "--check", "--diff", *words)
 
-    assert _recap(done) == {"one": "changed=1", "two": "changed=0"}
+    assert recap(done) == {"one": "changed=1", "two": "changed=0"}
     assert '-metadata.labels.app: "somebody-elses"' in done.stdout
     found = cluster.get(DRIFTING)
     assert found is not None
@@ -189,7 +182,7 @@ def test_check_and_diff_show_a_drifted_field_and_leave_it(
     assert planned.outcomes == {"one": "done", "two": "unchanged"}
     (shown,) = planned.cluster("one")["details"]["diff"]
     assert shown["before"] == 'metadata.labels.app: "somebody-elses"\n'
-    assert _recap(play("install", inventory, *words)) == {"one": "changed=1", "two": "changed=0"}
+    assert recap(play("install", inventory, *words)) == {"one": "changed=1", "two": "changed=0"}
     found = cluster.get(DRIFTING)
     assert found is not None
     assert found["metadata"]["labels"]["app"] != "somebody-elses"
@@ -211,8 +204,40 @@ def test_one_cluster_under_two_names_is_refused_before_anything_is_written(
     done = fleet("uninstall", "-i", str(twins), "--yes")
 
     assert done.code == 2
-    assert "one and same are one cluster" in done.cluster("one")["message"]
+    place = f"{twins}:14: same: it is the same cluster as one"
+    assert place in done.record["error"]["message"]
     assert ledgers.read(_connect(sandboxes[0])).release == SMALL_RELEASE
+
+
+@pytest.mark.usefixtures("installed")
+@pytest.mark.parametrize("alone", [True, False], ids=["ansible-playbook", "fleet"])
+def test_a_second_name_that_only_a_vault_knows_is_refused_too(
+    sandboxes: tuple[SandboxInfo, SandboxInfo],
+    inventory: Path,
+    password: Path,
+    small_catalog: Path,
+    tmp_path: Path,
+    alone: bool,
+) -> None:
+    twins = write_inventory(
+        tmp_path / "inventory",
+        {"open": {"kserve_kubeconfig": str(sandboxes[1].kubeconfig)}},
+        {"two": {}},
+        kserve_catalog=str(small_catalog),
+    )
+    (tmp_path / "host_vars").symlink_to(inventory.parent / "host_vars")
+    words = ("--vault-password-file", str(password))
+
+    if alone:
+        played = play("uninstall", twins, *words)
+        code, said = played.returncode, played.stdout
+    else:
+        done = fleet("uninstall", "-i", str(twins), "--yes", *words)
+        code, said = done.code, done.cluster("two")["message"]
+
+    assert code == 2
+    assert "open and two are one cluster" in said
+    assert ledgers.read(_connect(sandboxes[1])).release == SMALL_RELEASE
 
 
 @pytest.mark.usefixtures("installed")

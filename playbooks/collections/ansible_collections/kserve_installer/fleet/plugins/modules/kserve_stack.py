@@ -256,8 +256,9 @@ def _present(module, command):
     diff = _planned(module, command)["diff"] if module._diff else None
     words = ["install", module.params["release"], "--yes", *_wanted(module, command)]
     words += _skipped(module)
-    _, result = command.work(words, module.params["timeout"])
-    return {**result, **_afterwards(command), **({"diff": diff} if module._diff else {})}
+    events, result = command.work(words, module.params["timeout"])
+    result.update(_installed(events), release=module.params["release"])
+    return {**result, **({"diff": diff} if module._diff else {})}
 
 
 def _upgraded(module, command):
@@ -305,6 +306,25 @@ def _wanted(module, command):
 
 def _skipped(module):
     return ["--skip", ",".join(module.params["skip"])] if module.params["skip"] else []
+
+
+def _installed(events):
+    """What is there after an install that ended well, and so waited until all of it was ready."""
+    said = {event["event"]: event for event in events}
+    return {
+        "kubernetes": said["started"]["cluster"]["version"],
+        "healthy": True,
+        "components": [
+            {
+                "name": part["name"],
+                "version": part["version"],
+                "state": "installed",
+                "ready": part["objects"],
+                "total": part["objects"],
+            }
+            for part in said["planned"]["components"]
+        ],
+    }
 
 
 def _afterwards(command):
