@@ -398,6 +398,10 @@ def _rbac(commands: Any) -> None:
     group.add_argument("--service-account", metavar="NAMESPACE/NAME", help=text)
     text = "also what uninstall takes to remove InferenceServices and other objects of users"
     parser.add_argument("--delete-custom-resources", action="store_true", help=text)
+    text = "also what an upgrade from this release takes, and the way back to it"
+    parser.add_argument("--from", dest="origin", metavar="RELEASE", help=text)
+    text = "with --from: for upgrades with --no-backup, which read no Secrets of users"
+    parser.add_argument("--no-backup", action="store_true", help=text)
     _settings_flag(parser)
     _source_flags(parser)
 

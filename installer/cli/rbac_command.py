@@ -29,6 +29,8 @@ def rbac(args: Namespace) -> int:
     from installer.preflight.rbac import subject
 
     kind, name = _subject(args)
+    if args.no_backup and not args.origin:
+        raise UsageError("--no-backup is about upgrades: give --from RELEASE with it", kind="usage")
     choice = choose(install_options(args))
     cancel = Cancel()
     with Interrupts(cancel):
@@ -38,6 +40,8 @@ def rbac(args: Namespace) -> int:
             silent,
             cancel,
             custom_resources=args.delete_custom_resources,
+            origin=args.origin or "",
+            backup=not args.no_backup,
         )
     if args.output == "json":
         sys.stdout.write(document(found.to_dict(), "json"))
@@ -46,7 +50,7 @@ def rbac(args: Namespace) -> int:
     else:
         import yaml
 
-        about = _about(found, kind, name, args.program)
+        about = _about(found, kind, name, args)
         sys.stdout.write("".join(f"# {line}".rstrip() + "\n" for line in about))
         sys.stdout.write(yaml.safe_dump_all(found.documents, sort_keys=False))
     return ExitCode.DONE
@@ -74,8 +78,12 @@ def _subject(args: Namespace) -> tuple[str, str]:
     return given[0] if given else ("User", _PLACEHOLDER)
 
 
-def _about(found: Rbac, kind: str, name: str, program: str) -> Iterator[str]:
-    yield f"Rights to install, watch and remove {found.release}, and nothing else."
+def _about(found: Rbac, kind: str, name: str, args: Namespace) -> Iterator[str]:
+    if found.origin:
+        yield f"Rights to upgrade from {found.origin} to {found.release} and to go back,"
+        yield "to install, watch and remove both, and nothing else."
+    else:
+        yield f"Rights to install, watch and remove {found.release}, and nothing else."
     yield ""
     if name == _PLACEHOLDER:
         yield f"Write the user into the bindings instead of {_PLACEHOLDER}, or run this again with"
@@ -83,10 +91,16 @@ def _about(found: Rbac, kind: str, name: str, program: str) -> Iterator[str]:
     else:
         yield f"For {kind} {name}. An administrator applies it, for instance:"
     flag = "" if name == _PLACEHOLDER else f" {_FLAGS[kind]} {shlex.quote(name)}"
-    yield f"  {program} rbac {found.release}{flag} | kubectl apply -f -"
+    way = f" --from {found.origin}" if found.origin else ""
+    way += " --no-backup" if args.no_backup else ""
+    yield f"  {args.program} rbac {found.release}{way}{flag} | kubectl apply -f -"
     yield ""
     yield from _places(found)
     yield from _CAVEATS
+    if found.origin:
+        yield from _ON_THE_WAY
+    if found.moves:
+        yield from _MOVING
 
 
 def _places(found: Rbac) -> Iterator[str]:
@@ -111,6 +125,19 @@ _CAVEATS = (
     "Not included: what preflight reads to judge a cluster from other sides (nodes, quotas, other",
     "namespaces). Without it those checks say that they could not look, and an install goes on.",
     "--delete-custom-resources adds what uninstall takes to remove what users made.",
+)
+_ON_THE_WAY = (
+    "",
+    "The way writes custom resources of users in all namespaces, as they are, where a version that",
+    "they are stored at goes. Its backup reads their Secrets: with --no-backup, here and at the",
+    "upgrade, that right is not in the list.",
+)
+_MOVING = (
+    "",
+    "On this way InferenceServices go to another API group, and what they own to the new ones:",
+    "hence patch on Services, Deployments and the like, and on Secrets (their annotations). Where",
+    "the API server runs the admission plugin OwnerReferencesPermissionEnforcement, add by hand:",
+    "delete on these kinds, and update on inferenceservices/finalizers of both groups.",
 )
 
 

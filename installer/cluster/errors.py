@@ -75,7 +75,10 @@ _GRANTS = (
     "use an account with the rights of cluster-admin: whoever creates a ClusterRole must hold "
     "every right in it"
 )
-_RIGHTS = "`kserve-installer rbac RELEASE` prints the rights that are needed"
+_RIGHTS = (
+    "`kserve-installer rbac RELEASE` prints the rights that are needed, `--from RELEASE` those of "
+    "an upgrade too"
+)
 _ETCD = "see whether etcd is healthy and its disks are fast enough"
 
 # The first rule that fits wins.

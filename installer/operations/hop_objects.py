@@ -34,7 +34,7 @@ def count_objects(
     cluster: Cluster, catalog: Catalog, options: InstallOptions, hop: Hop, cancel: Cancel
 ) -> HopObjects:
     """Compare the hop's ends, with the settings given. Raises what loading sources raises."""
-    before = _wanted(cluster, catalog, options, hop, _origin(hop), cancel)
+    before = _wanted(cluster, catalog, options, hop, hop.before, cancel)
     after = _wanted(cluster, catalog, options, hop, hop.stops[-1], cancel)
     both = before.keys() & after.keys()
     changed = [key for key in both if before[key].digest != after[key].digest]
@@ -51,10 +51,6 @@ def count_objects(
         removed=len(gone),
         unchanged=len(both) - len(changed),
     )
-
-
-def _origin(hop: Hop) -> Versions:
-    return {change.name: change.current for change in hop.changes if change.current}
 
 
 def _wanted(

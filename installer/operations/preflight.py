@@ -22,6 +22,7 @@ from installer.operations.runs import this_user
 from installer.preflight.check import CATEGORIES, Check
 from installer.preflight.kubernetes import unreachable
 from installer.preflight.registry import CHECKS
+from installer.preflight.rights_needed import Right
 from installer.preflight.run import run_checks
 from installer.preflight.world import LEDGER, Part, Target, World
 
@@ -143,14 +144,23 @@ def ledger_of(cluster: Cluster, blind: Blind) -> Ledger:
 
 
 def check_first(
-    cluster: Cluster, prepared: Prepared, skip: Sequence[str], emit: Emit, cancel: Cancel
+    cluster: Cluster,
+    prepared: Prepared,
+    skip: Sequence[str],
+    emit: Emit,
+    cancel: Cancel,
+    *,
+    origin: str = "",
+    more: Sequence[Right] = (),
 ) -> None:
     """The same checks for an install that is decided and not begun; events tell the findings.
 
+    origin: the release that is upgraded from; more: rights that the way from there takes.
     Raises ChecksFailed with every reason when one fails, UsageError for unknown ids.
     """
     checks = Selection(tuple(skip)).checks()
-    world = World(cluster, prepared.identity, prepared.ledger, target_of(prepared))
+    target = replace(target_of(prepared), origin=origin, more=more)
+    world = World(cluster, prepared.identity, prepared.ledger, target)
     findings = run_bounded(cluster, world, checks, skip, cancel)
     for finding in findings:
         emit(Event("check", finding.to_dict()))

@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 
+from installer.catalog.load import load
 from installer.catalog.manifests import load_each
-from installer.catalog.model import Component
+from installer.catalog.model import Catalog, Component
+from installer.catalog.resolve import find_release
 from installer.core.cancel import Cancel
+from installer.core.errors import UsageError
 from installer.core.events import Emit
 from installer.core.objects import Object, Ref
 from installer.operations.prepare import Choice
+from installer.plan.hops import Hop, Versions, components_at, hops_between, reachable
 from installer.plan.wanted import Wanted, wanted_of
 from installer.preflight.rbac import documents, namespaces_for
-from installer.preflight.rights_needed import Right, grants, needed
+from installer.preflight.rights_needed import Right, grants, needed, without_covered
+from installer.preflight.rights_upgrade import asking, upgrading
 
+_ISTIO = "istio-system"
 _CLUSTER_SCOPED = frozenset(
     {
         "APIService",
@@ -47,11 +53,14 @@ discovery of Kubernetes 1.20, 1.25 and 1.34."""
 @dataclass(frozen=True, slots=True)
 class Rbac:
     """rights: sorted, those to write and bind the release's roles included. documents: roles that
-    give them and their bindings, in the order to apply them. namespaces: must be there first."""
+    give them and their bindings, in the order to apply them. namespaces: must be there first.
+    origin: the release to upgrade from, if any; moves: InferenceServices change their API group."""
 
     release: str
     rights: Sequence[Right]
     documents: Sequence[Object]
+    origin: str = ""
+    moves: bool = False
 
     @property
     def namespaces(self) -> list[str]:
@@ -70,19 +79,98 @@ def rbac(
     cancel: Cancel,
     *,
     custom_resources: bool = False,
+    origin: str = "",
+    backup: bool = True,
 ) -> Rbac:
     """Roles with which a release can be installed, watched and removed, and nothing else.
 
-    custom_resources: to remove what users made of its kinds as well. Raises what loading sources
-    raises.
+    custom_resources: to remove what users made of its kinds as well. origin: a release to upgrade
+    from, and to go back to, as well; backup: each hop writes one. Raises UsageError where no
+    upgrade leads from there, and what loading sources raises.
     """
-    settings = choice.options.settings
-    external = [c for c in choice.components if c.name in settings.external]
-    ours = [c for c in choice.components if c.name not in settings.external]
+    hops: Sequence[Hop] = ()
+    if origin:
+        choice = replace(choice, catalog=load(choice.options.catalog))
+        hops = _hops(choice.catalog, origin, choice.release.name)
+        gateways = [c.namespace for c in choice.components if c.name == "istio"]
+        rights = rights_of_way(choice, hops, emit, cancel, custom_resources, backup)
+        rights |= asking(gateways[0] if gateways else _ISTIO)
+    else:
+        rights = _rights(choice, choice.components, emit, cancel, custom_resources)
+    every = sorted(without_covered(rights))
+    return Rbac(
+        choice.release.name,
+        every,
+        documents(every, subject),
+        hops[0].origin if hops else "",
+        any(hop.moves for hop in hops),
+    )
+
+
+def _hops(catalog: Catalog, origin: str, target: str) -> Sequence[Hop]:
+    start = find_release(catalog, origin).name
+    hops = hops_between(catalog, start, target)
+    if not hops:
+        there = ", ".join(reachable(catalog, start)) or "nowhere"
+        raise UsageError(
+            f"no upgrade leads from {start} to {target}",
+            kind="no-way",
+            object=start,
+            remedy=f"from {start} there are ways to: {there}",
+        )
+    return hops
+
+
+def rights_of_way(
+    choice: Choice,
+    hops: Sequence[Hop],
+    emit: Emit,
+    cancel: Cancel,
+    custom_resources: bool = False,
+    backup: bool = True,
+) -> set[Right]:
+    """To go these hops and back, to install at each end, and to write and bind all roles between.
+
+    choice: whose sources and settings are used. Raises what loading sources raises.
+    """
+    stops = [components for hop in hops for components in _components(choice.catalog, hop)]
+    wanted = [wanted_objects(choice, _ours(choice, stop), emit, cancel) for stop in stops]
+    rights = upgrading(wanted, _groups(hops), backup=backup)
+    for stop in stops:
+        rights |= _rights(choice, stop, emit, cancel, custom_resources)
+    return rights
+
+
+def _groups(hops: Sequence[Hop]) -> list[str]:
+    """API groups of InferenceServices on the way, each once, in order."""
+    return list(dict.fromkeys(group for hop in hops for group in hop.groups))
+
+
+def _components(catalog: Catalog, hop: Hop) -> Iterator[Sequence[Component]]:
+    """Of the hop's origin and of every stop."""
+    origin, target = catalog.releases[hop.origin], catalog.releases[hop.target]
+    ways: list[Versions] = [hop.before, *hop.stops]
+    for versions in ways:
+        yield components_at(catalog, target if versions is hop.stops[-1] else origin, versions)
+
+
+def _ours(choice: Choice, components: Sequence[Component]) -> list[Component]:
+    return [c for c in components if c.name not in choice.options.settings.external]
+
+
+def _rights(
+    choice: Choice,
+    components: Sequence[Component],
+    emit: Emit,
+    cancel: Cancel,
+    custom_resources: bool,
+) -> set[Right]:
+    """For one set of components, with those to write and bind their roles."""
+    ours = _ours(choice, components)
+    external = [c for c in components if c not in ours]
     wanted = wanted_objects(choice, ours, emit, cancel)
     rights = needed(wanted, ours, external, custom_resources=custom_resources)
-    every = sorted({*rights, *(grant.right for grant in grants(wanted))})
-    return Rbac(choice.release.name, every, documents(every, subject))
+    return {*rights, *(grant.right for grant in grants(wanted))}
 
 
 def wanted_objects(

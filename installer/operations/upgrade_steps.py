@@ -20,6 +20,7 @@ from installer.operations.health import await_health
 from installer.operations.preflight import check_first
 from installer.operations.prepare import Prepared
 from installer.operations.prune import prune
+from installer.operations.rbac import rights_of_way
 from installer.operations.stored_versions import check_stored, migrate
 from installer.operations.telling import warning
 from installer.operations.upgrade_edits import Decided, check_conflicts, decide_edits, keep_edits
@@ -31,6 +32,7 @@ from installer.plan.pruning import routes
 from installer.plan.stored import Versions as StoredVersions
 from installer.plan.stored import versions_of
 from installer.plan.transitions import cannot_be_asked, must_be_recreated
+from installer.preflight.rights_needed import GIVING, Right
 from installer.serving.inference_service import KIND, served_versions
 
 SERVING = "serving"
@@ -108,21 +110,37 @@ def _preflight(context: HopContext) -> None:
                 ways.setdefault(obj["metadata"]["name"], []).append(versions_of(obj))
     rewritten = check_stored(context.cluster, ways)
     if not context.options.discard_edits:
-        decided = decide_edits(context, origin_of(context.hop), context.hop.stops[-1])
+        decided = decide_edits(context, context.hop.before, context.hop.stops[-1])
         check_conflicts(decided, context.hop.target)
     prepared = with_recreated(context.prepared(context.hop.stops[-1]))
     if context.hop.moves:
         upgrade_group.check(context, list(prepared.planned))
     asked = _asked_of_checks(prepared, rewritten)
     skip = (*context.options.skip, "crds-stored-versions")  # `check_stored` knows the whole way
-    check_first(context.cluster, asked, skip, context.emit, context.cancel)
+    check_first(
+        context.cluster,
+        asked,
+        skip,
+        context.emit,
+        context.cancel,
+        origin=context.hop.origin,
+        more=_rights(context),
+    )
+
+
+def _rights(context: HopContext) -> list[Right]:
+    """What this hop takes beside installing its target; the roles on the way are not judged."""
+    choice = context.choice(context.hop.stops[-1])
+    backup = context.options.backups is not None
+    rights = rights_of_way(choice, [context.hop], silent, context.cancel, backup=backup)
+    return [right for right in rights if right.verb not in GIVING]
 
 
 def _merge_edits(context: HopContext, versions: Versions, last: bool) -> None:
     """Keep users' edits on the way to these versions; a run that goes on does that once."""
     stops = context.hop.stops
     index = next(i for i, stop in enumerate(stops) if stop is versions)
-    now = stops[index - 1] if index else origin_of(context.hop)
+    now = stops[index - 1] if index else context.hop.before
     if context.options.discard_edits:
         decided = Decided({}, (), ())
     else:
@@ -133,11 +151,6 @@ def _merge_edits(context: HopContext, versions: Versions, last: bool) -> None:
     for outcome in decided.outcomes:
         if last or outcome.how == "pinned":  # what comes of the others is known at the end
             context.emit(outcome.event())
-
-
-def origin_of(hop: Hop) -> Versions:
-    """The versions that the hop begins at."""
-    return {change.name: change.current for change in hop.changes if change.current}
 
 
 def _current(context: HopContext, name: str) -> str:

@@ -98,6 +98,11 @@ class Hop:
         return self.groups[0] != self.groups[1]
 
     @property
+    def before(self) -> Versions:
+        """The versions that it begins at."""
+        return {change.name: change.current for change in self.changes if change.current}
+
+    @property
     def blocked(self) -> tuple[Skipped, ...]:
         """What keeps this hop from being run at all."""
         return tuple(item for item in self.skipped if item.hard)
@@ -141,6 +146,13 @@ def path_of(
     if server is not None:
         hops = _with_kubernetes(catalog, hops, server)
     return Path(origin, target, tuple(hops))
+
+
+def hops_between(catalog: Catalog, origin: str, target: str) -> tuple[Hop, ...]:
+    """The way with the fewest hops, whatever Kubernetes; empty when the catalog knows none."""
+    names = _shortest(catalog, origin, target, None) or []
+    releases = [catalog.releases[name] for name in names]
+    return tuple(_hop(catalog, one, two) for one, two in pairwise(releases))
 
 
 def hop_of(catalog: Catalog, origin: str, target: str) -> Hop:

@@ -11,7 +11,7 @@ from installer.core.checks import Detail, failed, note, unknown, warning
 from installer.preflight import rbac
 from installer.preflight.check import Check
 from installer.preflight.rights_held import Held, Lack, held, missing, not_held
-from installer.preflight.rights_needed import Right, grants, needed
+from installer.preflight.rights_needed import Right, grants, needed, without_covered
 from installer.preflight.world import Target, World
 
 _SHOWN = 6
@@ -41,7 +41,7 @@ def _lacking(world: World) -> Iterator[Detail]:
         yield note("you may do everything in this cluster")
         return
     lacking = missing(world, have, _needed(world))
-    yield from told(lacking.rights, world.target.release.name)
+    yield from told(lacking.rights, world.target.rbac)
     yield from unsure(lacking)
     new = new_namespaces(world.target)
     every = [Right(name, "*", "*", "list") for name in new]
@@ -76,13 +76,14 @@ def new_namespaces(target: Target) -> list[str]:
     )
 
 
-def told(lacking: Sequence[Right], release: str) -> Iterator[Detail]:
-    """A failure per namespace; the first holds all that is missing as RBAC. Pure."""
+def told(lacking: Sequence[Right], command: str) -> Iterator[Detail]:
+    """A failure per namespace; the first holds all that is missing as RBAC. command: prints every
+    right. Pure."""
     places: dict[str, list[Right]] = defaultdict(list)
     for right in lacking:
         places[right.namespace].append(right)
     remedy = (
-        f"let an administrator grant them: `kserve-installer rbac {release}` prints the roles "
+        f"let an administrator grant them: `{command}` prints the roles "
         "and `-o json` of this report those that are missing"
     )
     for index, (namespace, rights) in enumerate(sorted(places.items())):
@@ -107,7 +108,6 @@ def _escalation(world: World) -> Iterator[Detail]:
     found = missing(world, have, [grant.right for grant in given])
     lacking = set(found.rights)
     yield from unsure(found)
-    release = world.target.release.name
     for grant in given:
         if grant.right not in lacking:
             continue
@@ -117,7 +117,7 @@ def _escalation(world: World) -> Iterator[Detail]:
         more = f" and {len(over) - _SHOWN} more" if len(over) > _SHOWN else ""
         yield failed(
             f"{grant.ref} gives rights that you do not hold: {', '.join(over[:_SHOWN])}{more}",
-            f"get the right to `{grant.right}`, as in `kserve-installer rbac {release}`",
+            f"get the right to `{grant.right}`, as in `{world.target.rbac}`",
             str(grant.ref),
             right=str(grant.right),
             rights=over,
@@ -126,7 +126,8 @@ def _escalation(world: World) -> Iterator[Detail]:
 
 def _needed(world: World) -> list[Right]:
     ours = [part.component for part in world.target.parts]
-    return needed(world.target.wanted, ours, world.target.external)
+    rights = needed(world.target.wanted, ours, world.target.external)
+    return sorted(without_covered({*rights, *world.target.more}))
 
 
 def _held(world: World) -> Held:

@@ -6,7 +6,7 @@ and uninstalls with exactly these rights.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,6 +23,8 @@ ROLES = "rbac.authorization.k8s.io"
 _CRD = "CustomResourceDefinition"
 _WORKLOADS = ("Deployment", "StatefulSet", "DaemonSet", "Job")
 _HOME = ledgers.NAMESPACE
+GIVING = ("escalate", "bind")
+"""Verbs that let somebody give more than they hold."""
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -126,7 +128,7 @@ def needed(
     rights.update(_made(components, kinds))
     for component in external:
         rights.add(Right(component.namespace, "apps", "deployments", "list"))
-    return sorted(_without_covered(rights))
+    return sorted(without_covered(rights))
 
 
 def grants(wanted: Sequence[Wanted]) -> list[Grant]:
@@ -276,13 +278,14 @@ def _meant(kind: _Kind, rules: Sequence[Mapping[str, Any]]) -> bool:
     )
 
 
-def _without_covered(rights: set[Right]) -> Iterator[Right]:
+def without_covered(rights: Collection[Right]) -> Iterator[Right]:
     """Those that no wider one of the list gives already."""
-    for right in rights:
+    every = set(rights)
+    for right in every:
         wider = {
             Right(namespace, right.group, right.resource, right.verb, name)
             for namespace in {"", right.namespace}
             for name in {"", right.name}
         }
-        if not (wider - {right}) & rights:
+        if not (wider - {right}) & every:
             yield right

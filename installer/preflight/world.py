@@ -16,6 +16,7 @@ from installer.core.objects import Object, Ref
 from installer.plan.drift import Decision
 from installer.plan.settings import Settings
 from installer.plan.wanted import Wanted
+from installer.preflight.rights_needed import Right
 
 LEDGER = f"ConfigMap in {NAMESPACE}"
 """Under this name the ledger is in `World.blind` when it could not be read."""
@@ -40,7 +41,8 @@ class Target:
 
     components: every component of the release in order, external ones included; parts: those
     that are ours, with their objects (empty where the objects were not asked for, as in the
-    matrix of all releases). adopt: components of others that are to be taken over.
+    matrix of all releases). adopt: components of others that are to be taken over. origin: the
+    release that is upgraded from; more: rights that the way from there takes besides.
     """
 
     catalog: Catalog
@@ -51,6 +53,14 @@ class Target:
     settings: Settings = field(default_factory=Settings)
     take_ownership: bool = False
     adopt: tuple[str, ...] = ()
+    origin: str = ""
+    more: Sequence[Right] = ()
+
+    @property
+    def rbac(self) -> str:
+        """The command that prints the rights that this takes."""
+        way = f" --from {self.origin}" if self.origin else ""
+        return f"kserve-installer rbac {self.release.name}{way}"
 
     @property
     def wanted(self) -> list[Wanted]:
@@ -92,7 +102,7 @@ class World:
 
     def unseen(self, *kinds: str) -> list[Detail]:
         """What to say of those of these kinds (keys of `blind`) that could not be seen."""
-        remedy = f"`kserve-installer rbac {self.target.release.name}` prints the rights for it"
+        remedy = f"`{self.target.rbac}` prints the rights for it"
         return [
             unknown(f"could not look, because {self.blind[kind]}", remedy, kind)
             for kind in kinds

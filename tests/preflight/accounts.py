@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterable
@@ -48,3 +51,34 @@ def until(holds: Callable[[], bool]) -> None:
     while not holds():
         assert time.monotonic() < ends, "it never came to hold"
         threading.Event().wait(0.05)
+
+
+def command(*words: str, timeout: float = 240) -> subprocess.CompletedProcess[str]:
+    """The real command, to its end."""
+    return subprocess.run(
+        [sys.executable, "-m", "installer.cli.main", *words],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=timeout,
+        check=False,
+    )
+
+
+def refused_writes(audit_log: Path) -> list[str]:
+    """Requests for which the account had no right, but for reads and dry runs of checks.
+
+    A denial by a webhook has the same code; only the authorizer's own word tells them apart.
+    """
+    refused = []
+    for line in audit_log.read_text(encoding="utf-8").splitlines():
+        event = json.loads(line)
+        ours = event["user"]["username"] == "system:serviceaccount:default:installer"
+        if (
+            ours
+            and event.get("annotations", {}).get("authorization.k8s.io/decision") == "forbid"
+            and event["verb"] not in ("get", "list", "watch")
+            and "dryRun" not in event["requestURI"]
+        ):
+            refused.append(f"{event['verb']} {event['requestURI']}")
+    return refused

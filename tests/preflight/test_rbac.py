@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
-from accounts import account, give, until
+from accounts import account, command, give, refused_writes, until
 
 from installer.catalog.sources import SourceOptions
 from installer.cluster import ledger
@@ -167,6 +165,7 @@ def test_bindings_are_for_one_subject() -> None:
 
 
 @pytest.mark.cluster
+@pytest.mark.timeout(900)
 def test_a_release_is_installed_and_removed_with_exactly_these_rights(
     sandbox_factory: Any, shared: Path, tmp_path: Path
 ) -> None:
@@ -194,33 +193,3 @@ def test_a_release_is_installed_and_removed_with_exactly_these_rights(
     assert admin.list("apps/v1", "Deployment").items == []
     assert refused_writes(sandbox.audit_log) == []
     lifecycle.down(sandbox.name)
-
-
-def command(*words: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "installer.cli.main", *words],
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        timeout=240,
-        check=False,
-    )
-
-
-def refused_writes(audit_log: Path) -> list[str]:
-    """Requests for which the account had no right, but for reads and dry runs of checks.
-
-    A denial by a webhook has the same code; only the authorizer's own word tells them apart.
-    """
-    refused = []
-    for line in audit_log.read_text(encoding="utf-8").splitlines():
-        event = json.loads(line)
-        ours = event["user"]["username"] == "system:serviceaccount:default:installer"
-        if (
-            ours
-            and event.get("annotations", {}).get("authorization.k8s.io/decision") == "forbid"
-            and event["verb"] not in ("get", "list", "watch")
-            and "dryRun" not in event["requestURI"]
-        ):
-            refused.append(f"{event['verb']} {event['requestURI']}")
-    return refused

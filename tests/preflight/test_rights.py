@@ -131,7 +131,7 @@ def test_rights_that_were_not_asked_are_unknown_and_not_missing() -> None:
 
 
 def test_what_is_missing_is_told_by_namespace_and_as_roles() -> None:
-    details = list(told([LIST_PODS, GET_ONE, Right("", "", "nodes", "list")], "a-release"))
+    details = list(told([LIST_PODS, GET_ONE, Right("", "", "nodes", "list")], "rbac a-release"))
     assert [d.object for d in details] == ["", "Namespace home"]
     assert "2 rights are missing in namespace home: list, get pods" in details[1].reason
     assert "rbac a-release" in details[0].remedy
