@@ -15,7 +15,6 @@ from installer.preflight.dead_conversions import conversion_verdicts, unconverte
 from installer.preflight.existing_external import EXTERNAL_CHECKS
 from installer.preflight.existing_halves import halves
 from installer.preflight.existing_inventory import Inventory
-from installer.preflight.existing_matching import Request
 from installer.preflight.existing_read import (
     configurations,
     definitions,
@@ -24,6 +23,7 @@ from installer.preflight.existing_read import (
     settled,
     what_runs,
 )
+from installer.preflight.existing_requests import requests_of
 from installer.preflight.existing_verdicts import (
     duplicates,
     foreign,
@@ -235,44 +235,6 @@ def _webhooks(world: World) -> Iterator[Detail]:
     needs = {c.name: frozenset(c.needs) for c in world.target.components}
     running = [installation.project.name for installation in stock.installations]
     yield from verdicts(found, requests_of(world), running=running, brought=brought, needs=needs)
-
-
-def requests_of(world: World) -> list[Request]:
-    """What the install is to send, and the pods that its workloads come to."""
-    plurals = {
-        (item.body["spec"]["group"], item.body["spec"]["names"]["kind"]): item.body["spec"][
-            "names"
-        ]["plural"]
-        for item in world.target.wanted
-        if item.ref.kind == _DEFINITION
-    }
-    spaces = {
-        n["metadata"]["name"]: dig(n, "metadata", "labels", default={}) for n in world.namespaces
-    }
-    for item in world.target.wanted:
-        if item.ref.kind == "Namespace":
-            labels = dig(item.body, "metadata", "labels", default={})
-            spaces[item.ref.name] = {**spaces.get(item.ref.name, {}), **labels}
-    discovery = world.cluster.discovery()
-    found = []
-    for item in world.target.wanted:
-        if world.target.decision(item) == "unchanged":
-            continue
-        ref = item.ref
-        resource = discovery.find(ref.api_version, ref.kind)
-        plural = resource.plural if resource else plurals.get((ref.group, ref.kind), "")
-        around = spaces.get(ref.namespace, {}) if ref.namespace else None
-        labels = dig(item.body, "metadata", "labels", default={})
-        request = Request(
-            ref.group, plural, ref.namespace, labels, around, str(ref), item.component, item.stage
-        )
-        found.append(request)
-        template = dig(item.body, "spec", "template", "metadata")
-        if template and ref.group == "apps":
-            pod = dig(template, "labels", default={})
-            about = f"pods of {ref}"
-            found.append(Request("", "pods", ref.namespace, pod, around, about, item.component))
-    return found
 
 
 def _check(id: str, sentence: str, look: Any, *, objects: bool = True) -> Check:

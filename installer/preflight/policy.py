@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 from installer.cluster.client import Cluster
 from installer.cluster.errors import ApiError, Failure
+from installer.cluster.registrations import backend_of, entries
 from installer.core.checks import Detail, failed, note, unknown, warning
-from installer.core.objects import Object, dig
+from installer.core.objects import Object, Ref, dig, ref_of
 from installer.plan.footprint import pod_spec_of
 from installer.plan.wanted import Wanted
 from installer.preflight.check import Check
+from installer.preflight.existing_matching import Request, fails_closed, sees
+from installer.preflight.existing_read import configurations, reachable, settled
+from installer.preflight.existing_requests import requests_of
 from installer.preflight.quotas import completed, constrained, demand_of, shortfalls, silent
 from installer.preflight.world import World
 
@@ -160,42 +165,40 @@ def quota_details(
 
 
 def _foreign_webhooks(world: World) -> Iterator[Detail]:
-    """Webhooks of others that every object of ours must pass."""
-    ours = {item.ref.name for item in world.target.wanted}
-    for kind in ("MutatingWebhookConfiguration", "ValidatingWebhookConfiguration"):
-        for found in world.listed("admissionregistration.k8s.io/v1", kind):
-            if found["metadata"]["name"] in ours:
-                continue
-            where = f"{kind} {found['metadata']['name']}"
-            strict = [
-                entry
-                for entry in found.get("webhooks") or []
-                if entry.get("failurePolicy", "Fail") == "Fail" and catches(entry, world)
-            ]
-            if strict:
-                names = ", ".join(str(entry.get("name")) for entry in strict)
-                yield note(f"{where} must let our objects pass ({names})", where)
+    """Webhooks of others that are asked about our objects and refuse what they cannot see."""
+    mine = settled(world) | {item.ref.identity for item in world.target.wanted}
+    for configuration in configurations(world):
+        ref = ref_of(configuration)
+        strict = [e for e in entries(configuration) if fails_closed(e) and _served(world, e)]
+        if ref.identity not in mine:
+            yield from in_the_way(ref, strict, requests_of(world))
 
 
-def catches(entry: Object, world: World) -> bool:
-    """Whether a webhook's rules name a kind that we create; selectors are left aside."""
-    for rule in entry.get("rules") or []:
-        groups, resources = rule.get("apiGroups") or [], rule.get("resources") or []
-        for group, plural in _kinds(world):
-            if ("*" in groups or group in groups) and ("*" in resources or plural in resources):
-                return True
-    return False
+def _served(world: World, entry: Mapping[str, Any]) -> bool:
+    """Whether something may answer; what cannot is told by the check existing-webhooks."""
+    backend = backend_of(entry.get("clientConfig") or {})
+    return backend is None or not reachable(world, backend.namespace, backend.name)
 
 
-def _kinds(world: World) -> Sequence[tuple[str, str]]:
-    def read() -> Sequence[tuple[str, str]]:
-        discovery = world.cluster.discovery()
-        refs = {(i.ref.api_version, i.ref.kind, i.ref.group) for i in world.target.wanted}
-        found = [(group, discovery.find(version, kind)) for version, kind, group in refs]
-        return [(group, resource.plural) for group, resource in found if resource is not None]
-
-    kinds: Sequence[tuple[str, str]] = world.once("kinds of ours", read)
-    return kinds
+def in_the_way(
+    ref: Ref, strict: Sequence[Mapping[str, Any]], requests: Sequence[Request]
+) -> Iterator[Detail]:
+    """What webhooks that fail closed mean for these requests; one detail, or none. Pure."""
+    asking = [entry for entry in strict if any(sees(entry, request) for request in requests)]
+    if not asking:
+        return
+    seen = [request for request in requests if any(sees(entry, request) for entry in asking)]
+    names = [str(entry.get("name")) for entry in asking]
+    count = "one request" if len(seen) == 1 else f"{len(seen)} requests"
+    yield warning(
+        f"{ref} ({', '.join(names)}) is asked about {count} of the install, first about "
+        f"{seen[0].about}: it refuses them where it does not answer",
+        "keep what answers for it running meanwhile, or have its namespaceSelector leave the "
+        "release's namespaces out",
+        str(ref),
+        webhooks=names,
+        requests=[request.about for request in seen],
+    )
 
 
 _ENGINES = (
@@ -275,7 +278,7 @@ CHECKS = (
     _check("policy-quota", "quotas have room for the release", _quota),
     _check(
         "policy-webhooks",
-        "webhooks of others are known that our objects must pass",
+        "no webhook of others stands before the release's objects",
         _foreign_webhooks,
     ),
     _check("policy-engines", "no policy engine is known to interfere", _engines, objects=False),

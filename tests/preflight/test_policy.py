@@ -256,26 +256,24 @@ def test_a_quota_on_limits_refuses_pods_that_state_none_until_there_are_defaults
 
 
 @pytest.mark.cluster
-def test_a_webhook_of_others_that_may_refuse_everything_is_named(
-    look: Any, sandbox: Any, cluster: Cluster
+@pytest.mark.parametrize(
+    ("selector", "told"),
+    [({}, True), ({"matchLabels": {"nobody": "has-this"}}, False)],
+)
+def test_a_webhook_of_others_is_warned_of_where_it_is_asked_about_our_objects(
+    look: Any, sandbox: Any, cluster: Cluster, selector: dict[str, Any], told: bool
 ) -> None:
     ref = Ref(
         "admissionregistration.k8s.io/v1", "ValidatingWebhookConfiguration", "", "house-rules"
     )
+    deployments = {"apiGroups": ["apps"], "resources": ["deployments"], "apiVersions": ["*"]}
     entry = {
         "name": "rules.example.com",
         "admissionReviewVersions": ["v1"],
         "sideEffects": "None",
         "clientConfig": {"url": "https://rules.example.com/"},
-        "rules": [
-            {
-                "apiGroups": ["apps"],
-                "apiVersions": ["*"],
-                "operations": ["CREATE"],
-                "resources": ["deployments"],
-            }
-        ],
-        "namespaceSelector": {"matchLabels": {"nobody": "has-this"}},
+        "rules": [{**deployments, "operations": ["CREATE"]}],
+        "namespaceSelector": selector,
     }
     body = {"apiVersion": ref.api_version, "kind": ref.kind, "metadata": {"name": ref.name}}
     cluster.create({**body, "webhooks": [entry]})
@@ -283,9 +281,12 @@ def test_a_webhook_of_others_that_may_refuse_everything_is_named(
         found = look(sandbox, only=("policy",))["policy-webhooks"]
     finally:
         cluster.delete(ref)
-    assert [detail.object for detail in found.details] == [
-        "ValidatingWebhookConfiguration house-rules"
-    ]
+    assert found.verdict == ("warning" if told else "ok")
+    if told:
+        (detail,) = found.details
+        assert detail.object == str(ref)
+        assert "rules.example.com" in detail.reason
+        assert all(about.startswith("Deployment ") for about in detail.data["requests"])
 
 
 @pytest.mark.cluster
