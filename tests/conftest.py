@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from every_check import EveryCheck
 
 from installer.core.cancel import Cancel
 from installer.core.errors import InstallerError
@@ -19,6 +20,12 @@ DEFAULT_KUBERNETES = "1.20.2"
 
 SandboxFactory = Callable[..., SandboxInfo]
 """`sandbox_factory(kubernetes, fresh=…, **options)`; see the fixture."""
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Watch over the checks of preflight where all reports come together."""
+    if not hasattr(config, "workerinput"):
+        config.pluginmanager.register(EveryCheck())
 
 
 @pytest.fixture(scope="session")

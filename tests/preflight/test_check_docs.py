@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from every_check import unproven
+
 from installer.preflight.check import CATEGORIES
 from installer.preflight.registry import CHECKS
 
@@ -36,3 +38,14 @@ def test_ids_are_unique_kebab_case_and_their_categories_known() -> None:
 def test_checks_are_grouped_by_category_in_the_order_of_the_report() -> None:
     order = [CATEGORIES.index(check.category) for check in CHECKS]
     assert order == sorted(order)
+
+
+def test_a_check_that_was_only_seen_one_way_is_not_proven() -> None:
+    seen = {"both": {"ok", "failed"}, "fine": {"note"}, "blind": {"unknown"}}
+    assert list(unproven(seen, ["both", "fine", "blind", "never"])) == [
+        "fine was never seen to fail",
+        "blind was never seen to hold",
+        "blind was never seen to fail",
+        "never was never seen to hold",
+        "never was never seen to fail",
+    ]
