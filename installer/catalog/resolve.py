@@ -91,7 +91,8 @@ def warnings(catalog: Catalog, release: Release, server: KubernetesVersion) -> l
 def nearest_fit(catalog: Catalog, release: Release, server: KubernetesVersion) -> Release | None:
     """Another release that runs on this Kubernetes; None without one.
 
-    First those known to run on its minor, then those the fewest releases away.
+    First those that nobody warns of here, then those tested on the closest minor; of these the one
+    the fewest releases away.
     """
     names = list(catalog.releases)
     here = names.index(release.name)
@@ -101,9 +102,11 @@ def nearest_fit(catalog: Catalog, release: Release, server: KubernetesVersion) -
         if other.name != release.name and not fits(catalog, other, server)
     ]
 
-    def distance(other: Release) -> tuple[bool, int]:
-        tested = {KubernetesVersion.parse(version).series for version in other.tested}
-        return (server.series not in tested, abs(names.index(other.name) - here))
+    def distance(other: Release) -> tuple[int, int]:
+        tested = [KubernetesVersion.parse(version).minor for version in other.tested]
+        doubt = abs(server.minor - max(tested, default=0)) + 1
+        away = abs(names.index(other.name) - here)
+        return (doubt if warnings(catalog, other, server) else 0, away)
 
     return min(suitable, key=distance, default=None)
 

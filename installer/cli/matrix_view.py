@@ -24,10 +24,20 @@ def lines(matrix: Matrix, terminal: Terminal, *, verbose: bool) -> Iterator[str]
     good = sum(row.answer != "no" for row in matrix.rows)
     yield ""
     yield f"{good} of {plural(len(matrix.rows), 'release')} can be installed here"
-    unseen = {row.unseen for row in matrix.rows if row.unseen}
+    yield from _unseen(matrix, verbose=verbose)
+
+
+def _unseen(matrix: Matrix, *, verbose: bool) -> Iterator[str]:
+    """Releases whose objects could not be had; verbose: why, for each."""
+    alone = "Judged by the catalog alone, without their objects:"
+    unseen = {row.unseen: row.release.name for row in matrix.rows if row.unseen}
+    if len(unseen) > 1 and not verbose:
+        named = ", ".join(row.release.name for row in matrix.rows if row.unseen)
+        yield f"{alone} {named}; -v says which files are not at hand"
+        return
     for why in sorted(unseen):
         named = ", ".join(row.release.name for row in matrix.rows if row.unseen == why)
-        yield f"Judged by the catalog alone, without their objects: {named}: {why}"
+        yield f"{alone} {named}: {why}"
 
 
 def _row(row: Row, terminal: Terminal, width: int, spans: int, *, verbose: bool) -> Iterator[str]:

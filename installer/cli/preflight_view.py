@@ -38,13 +38,14 @@ def finding_lines(finding: Finding, terminal: Terminal, *, verbose: bool) -> Ite
     """One check: its line, and beneath it reasons, remedies and where docs explain it."""
     icon, colour = _LOOKS[finding.verdict]
     yield terminal.paint(f"{terminal.icon(icon)} {finding.sentence}", colour)
-    for detail in finding.details:
-        if detail.verdict == "note" and not verbose:
-            continue
+    details = [d for d in finding.details if verbose or d.verdict != "note"]
+    for index, detail in enumerate(details):
         shown = detail.object and detail.object not in detail.reason
         first, *more = (f"{detail.object}: {detail.reason}" if shown else detail.reason).split("\n")
         yield f"    {first}"
-        for line in [*more, *detail.remedy.split("\n")]:
+        after = details[index + 1].remedy if index + 1 < len(details) else ""
+        remedy = detail.remedy if detail.remedy != after else ""  # said once, under the last
+        for line in [*more, *remedy.split("\n")]:
             if line:
                 yield f"      {line}"
     if finding.verdict not in ("ok", "note", "skipped"):

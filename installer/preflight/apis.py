@@ -147,6 +147,9 @@ def unavailable(service: Object) -> str:
 
 
 def _valid(world: World) -> Iterator[Detail]:
+    if elsewhere := world.left_to_upgrade():
+        yield from elsewhere
+        return
     previews = dry_runs(world)
     for preview in previews:
         detail = preview_detail(preview)
@@ -178,6 +181,9 @@ def _count(refs: Sequence[Ref]) -> str:
 
 
 def _conflicts(world: World) -> Iterator[Detail]:
+    if elsewhere := world.left_to_upgrade():
+        yield from elsewhere
+        return
     asked = {item.ref for item in world.target.wanted if world.target.asked(item)}
     ours = {item.ref for item in world.target.wanted if world.applied(item)}
     for preview in dry_runs(world):

@@ -31,6 +31,9 @@ _PARALLEL = 4
 
 def _stored(world: World) -> Iterator[Detail]:
     yield from world.unseen(_CRD)
+    if elsewhere := world.left_to_upgrade():
+        yield from elsewhere
+        return
     for wanted, live in _changing(world):
         yield from stored_versions(wanted, live)
 
@@ -54,8 +57,8 @@ def stored_versions(wanted: Object, live: Object) -> Iterator[Detail]:
             f"{name} --subresource=status --type=merge -p '{patch}'"
         )
         yield failed(
-            f"{name} has objects stored as {', '.join(gone)}, which the release's CRD does not "
-            f"have: the API server would refuse it",
+            f"{_CRD} {name} may have objects stored as {', '.join(gone)}, which the release's CRD "
+            "does not have: the API server would refuse it",
             remedy,
             f"{_CRD} {name}",
             stored=stored,

@@ -217,6 +217,13 @@ def side_by_side(inventory: Inventory, release: Sequence[str]) -> Iterator[Detai
     wanted = sorted(both & set(release))
     if other is None or not wanted:
         return
+    if other.ours:
+        yield note(
+            f"{other} is in namespace {other.namespace}, and ours: an upgrade moves its "
+            "InferenceServices and removes it",
+            str(other.workloads[0].ref),
+        )
+        return
     ours = "kserve" if wanted[0] == "kserve" else "kfserving"
     yield warning(
         f"{other} is in namespace {other.namespace}, and the release brings {ours}: each serves "

@@ -29,13 +29,13 @@ def unreachable(error: ApiError) -> Finding:
 
 def _version(world: World) -> Iterator[Detail]:
     catalog, release = world.target.catalog, world.target.release
-    version, server = world.identity.version, world.identity.server
+    version = world.identity.version
     other = nearest_fit(catalog, release, version)
     remedy = f"{other.name} is the nearest release that runs here" if other else ""
     for reason in fits(catalog, release, version):
-        yield failed(str(reason), remedy, server, nearest=other.name if other else "")
+        yield failed(str(reason), remedy, nearest=other.name if other else "")
     for reason in warnings(catalog, release, version):
-        yield warning(str(reason), object=server)
+        yield warning(str(reason))
 
 
 def _version_skew(world: World) -> Iterator[Detail]:

@@ -109,6 +109,20 @@ class World:
             if kind in self.blind
         ]
 
+    def left_to_upgrade(self) -> list[Detail]:
+        """What to say of what an upgrade changes in steps of its own, where another release of
+        ours is installed; empty elsewhere."""
+        here, release = self.ledger.release, self.target.release.name
+        if here in ("", release):
+            return []
+        return [
+            unknown(
+                f"not judged: {here} is installed here, and an upgrade makes this in steps",
+                f"`kserve-installer upgrade {release}` judges each before it writes",
+                release=here,
+            )
+        ]
+
     def applied(self, item: Wanted) -> bool:
         """Whether the ledger says that we have applied this object: then it is ours."""
         return self.ledger.applied(item.component, item.ref.identity)

@@ -113,9 +113,11 @@ def test_patches_below_a_minimum_with_a_patch_do_not_fit(shipped: Catalog) -> No
 @pytest.mark.parametrize(
     ("name", "server", "other"),
     [
-        ("kfserving-0.5.1", "1.25.3", "kserve-0.9.0"),
+        ("kfserving-0.5.1", "1.25.3", "kserve-0.11.0"),
         ("kfserving-0.5.1", "1.34.4", "kserve-0.17.0"),
-        ("kserve-0.20.0", "1.20.2", "kfserving-0.5.1"),
+        ("kserve-0.20.0", "1.20.2", "kserve-0.8.0"),
+        ("kserve-0.20.0", "1.26.0", "kserve-0.12.1"),
+        ("kfserving-0.5.1", "1.31.0", "kserve-0.15.0"),
         ("kserve-0.20.0", "1.14.0", None),
     ],
 )

@@ -51,7 +51,7 @@ def test_what_is_no_version_is_refused(text: str) -> None:
          "kfserving-0.5.0-rc0"),
         ("kfserving-0.5.1", "v1.22.0-gke.1", "gone in 1.22", "kserve-0.9.0"),
         ("kserve-0.20.0", "1.27+", "Knative Serving 1.21.1 refuses to start below 1.33",
-         "kserve-0.13.1"),
+         "kserve-0.14.1"),
     ],
 )  # fmt: skip
 def test_the_binding_component_is_named_and_the_nearest_release_offered(
@@ -110,7 +110,7 @@ def test_a_too_old_kubernetes_names_who_binds_and_the_release_that_fits(
     first = found.details[0]
     assert found.verdict == "failed"
     assert "Knative Serving 1.21.1 refuses to start below 1.33" in first.reason
-    assert first.data["nearest"] == "kfserving-0.5.1"
+    assert first.data["nearest"] == "kserve-0.8.0"
 
 
 @pytest.mark.cluster
