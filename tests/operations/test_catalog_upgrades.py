@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from etcd_truth import versions_in_etcd
 from harness import MakePlace, Place, audited_writes
 
 from installer.catalog.load import load_releases
@@ -15,7 +16,7 @@ from installer.cluster import ledger as ledgers
 from installer.cluster.client import Cluster
 from installer.cluster.wait import wait_ready
 from installer.core.cancel import Cancel
-from installer.core.objects import Ref
+from installer.core.objects import Ref, dig
 from installer.operations.upgrade_serving import look
 from installer.sandbox import lifecycle
 
@@ -77,15 +78,38 @@ def knative_minor(release: str) -> int:
     return next(int(r.version.split(".")[1]) for r in refs if r.name == "knative-serving")
 
 
+def left_at_old_versions(there: Place) -> list[str]:
+    """Custom resources that are stored at a version which their CRD does not have any more, and
+    CRDs whose record names a version at which nothing may be."""
+    cluster = there.cluster()
+    truth = versions_in_etcd(there.sandbox)
+    assert ("serving.kserve.io", "InferenceService") in truth
+    left = []
+    for crd in cluster.list("apiextensions.k8s.io/v1", "CustomResourceDefinition").items:
+        spec = crd["spec"]
+        names = {version["name"] for version in spec["versions"]}
+        recorded = set(dig(crd, "status", "storedVersions"))
+        at = truth.get((spec["group"], spec["names"]["kind"]), set())
+        if not at <= recorded or not recorded <= names:
+            left.append(f"{crd['metadata']['name']}: {at}, recorded {recorded}, has {names}")
+    return left
+
+
 @pytest.mark.timeout(3600)
 @pytest.mark.parametrize(("release", "target", "kubernetes"), WAYS)
 def test_an_inferenceservice_stays_ready_and_answers_through_an_upgrade(
-    place: MakePlace, release: str, target: str, kubernetes: str
+    place: MakePlace,
+    release: str,
+    target: str,
+    kubernetes: str,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     there = with_model(place, release, kubernetes)
     cluster = there.cluster()
     uid = uid_of(cluster, MODEL)
+    had = len(ledgers.read(cluster).owners())
 
+    began = len(audited_writes(there.audit_log))
     done = there.installer.run("upgrade", target, timeout=RUN)
     assert done.code == 0, done.finished
     ledger = ledgers.read(cluster)
@@ -101,8 +125,15 @@ def test_an_inferenceservice_stays_ready_and_answers_through_an_upgrade(
     owned = [entry.ref for entry in ledger.owners().values()]
     assert [str(ref) for ref in owned if cluster.get(ref) is None] == []
     assert there.installer.status("--exit-code")[0] == 0
+    assert left_at_old_versions(there) == []
 
     written = len(audited_writes(there.audit_log))
+    told = {key: done.finished[key] for key in ("created", "changed", "deleted", "seconds")}
+    with capsys.disabled():
+        print(
+            f"\n{release} to {target} on {kubernetes}: {had} objects before, {len(owned)} after, "
+            f"{written - began} writes, {told}"
+        )
     again = there.installer.run("install", target, timeout=RUN)
     assert again.finished["writes"] == 0
     assert audited_writes(there.audit_log)[written:] == []

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 from conversion_webhook import ConversionWebhook
+from etcd_truth import versions_in_etcd
 from fault_proxy import FaultProxy
 from notes import CRD, GROUP, NAME, await_served, definition, note, stored
 
@@ -53,14 +54,16 @@ def cluster(sandbox: SandboxInfo) -> Any:
 
 
 def test_objects_are_rewritten_before_the_version_they_were_stored_at_goes(
-    cluster: Cluster,
+    cluster: Cluster, sandbox: SandboxInfo
 ) -> None:
     after = definition("v2", storage="v2")
+    assert versions_in_etcd(sandbox)[GROUP, "Note"] == {"v1"}
     with pytest.raises(ApiError):
         cluster.apply(after)
     events: list[Event] = []
     migrate(cluster, [after], events.append, Cancel())
     assert stored(cluster) == ["v2"]
+    assert versions_in_etcd(sandbox)[GROUP, "Note"] == {"v2"}
     assert [(e.name, e.fields.get("objects")) for e in events] == [
         ("migrating", None),
         ("stored", COUNT),
