@@ -254,6 +254,7 @@ _EDITS = {
     "released": "the release's value is taken",
     "unknown": "kept, though the release no longer knows this key",
     "pinned": "written down as it was understood, since the next version understands it otherwise",
+    "renamed": "goes on under the name that the next version knows",
 }
 
 

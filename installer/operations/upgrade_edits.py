@@ -9,20 +9,24 @@ from typing import Any
 
 from installer.core.errors import ChecksFailed
 from installer.core.events import Event
-from installer.core.objects import Object, Ref, dig
+from installer.core.objects import Object, Ref, dig, ref_of
 from installer.operations.prepare import wanted_maps
 from installer.operations.upgrade_hop import HopContext
 from installer.plan.edited import EXAMPLE, edited_keys, owners_of_keys
-from installer.plan.edits import Edit, Edits, onto
+from installer.plan.edits import DOMAIN, OLD_DOMAIN, Edit, Edits, onto
+from installer.plan.gateway_names import (
+    CONFIG_ISTIO,
+    NET_ISTIO,
+    OLD_KEY,
+    is_gone,
+    moved_entries,
+    renamed,
+)
 from installer.plan.hops import Versions
 from installer.plan.merging import ABSENT, Conflict, merge
 from installer.plan.skip_rules import version_of
 from installer.plan.wanted import Wanted
 
-_DOMAIN = "config-domain"
-_OLD_DOMAIN = "example.com"
-"""Knative's default domain before 1.8, by the `_example` of config-domain in its manifests up to
-0.25; from 1.8 it is the cluster's own (knative/serving; kserve/kserve#2596)."""
 _DOMAIN_CHANGED = (1, 8, 0)
 _SHOWN = 200
 
@@ -39,7 +43,7 @@ class _Map:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What becomes of one edited key. how: kept, merged, released, unknown or pinned."""
+    """What becomes of one edited key. how: kept, merged, released, unknown, pinned or renamed."""
 
     ref: Ref
     key: str
@@ -69,9 +73,13 @@ def decide_edits(context: HopContext, now: Versions, then: Versions) -> Decided:
     for item in _maps(context, now, then):
         known = context.ledger.edits.get(item.ref.name, {})
         for key, manager in edited_keys(item.live, item.before, item.after, known):
+            if (item.ref.name, key) == (DOMAIN, OLD_DOMAIN) and key in known:
+                continue  # ours, see below
             path = f"{item.ref.name}/{key}"
             before, after = item.before.get(key, ABSENT), item.after.get(key, ABSENT)
             here = dig(item.live, "data", key, default=ABSENT)
+            if then == context.hop.stops[-1] and is_gone(then):  # until then the old one is there
+                here = renamed(item.ref.name, here)
             found = merge(path, before, here, after, context.options.resolve)
             conflicts += [(conflict, manager) for conflict in found.conflicts]
             value = found.value if isinstance(found.value, str) else json.dumps(found.value)
@@ -83,10 +91,11 @@ def decide_edits(context: HopContext, now: Versions, then: Versions) -> Decided:
             how = "unknown" if default is None else ("kept" if value == here else "merged")
             outcomes.append(Outcome(item.ref, key, how, manager))
         outcomes += list(_unknown(item, kept.get(item.ref.name, {})))
-        if _must_pin(item, now, then) or _OLD_DOMAIN in known:
-            kept.setdefault(_DOMAIN, {}).setdefault(_OLD_DOMAIN, Edit("", onto(None)))
-            if _OLD_DOMAIN not in known:
-                outcomes.append(Outcome(item.ref, _OLD_DOMAIN, "pinned", ""))
+        pinned = item.ref.name == DOMAIN and OLD_DOMAIN in known
+        if _must_pin(item, now, then) or (pinned and not _other_domains(item)):
+            kept.setdefault(DOMAIN, {}).setdefault(OLD_DOMAIN, Edit("", onto(None)))
+            if not pinned:
+                outcomes.append(Outcome(item.ref, OLD_DOMAIN, "pinned", ""))
     return Decided(kept, outcomes, conflicts)
 
 
@@ -120,6 +129,22 @@ def keep_edits(context: HopContext, decided: Decided) -> None:
         context.write(replace(context.ledger, edits=decided.edits))
 
 
+def rename_gateway(context: HopContext, now: Versions, then: Versions) -> list[Outcome]:
+    """Have config-istio name the local gateway that is there at the next stop, and here already."""
+    if not is_gone(then) or NET_ISTIO not in now:
+        return []
+    renamed_here = []
+    for item in _maps(context, now, then):
+        if item.ref.name == CONFIG_ISTIO:
+            changes = moved_entries(dig(item.live, "data", default={}))
+            if changes:
+                manager = owners_of_keys(item.live).get(OLD_KEY, "")
+                context.lock.confirm()
+                context.cluster.patch(ref_of(item.live), {"data": changes})
+                renamed_here.append(Outcome(item.ref, OLD_KEY, "renamed", manager))
+    return renamed_here
+
+
 def _maps(context: HopContext, now: Versions, then: Versions) -> Iterator[_Map]:
     """ConfigMaps that users edit, of both; a release may have moved one to another namespace."""
     before = {item.ref.name: item for item in _wanted(context, now)}
@@ -146,11 +171,16 @@ def _unknown(item: _Map, kept: Mapping[str, Edit]) -> Iterator[Outcome]:
 
 def _must_pin(item: _Map, now: Versions, then: Versions) -> bool:
     """Whether Knative's default domain would change under URLs that rest on it."""
-    if item.ref.name != _DOMAIN or not {"knative-serving"} <= now.keys() & then.keys():
+    if item.ref.name != DOMAIN or not {"knative-serving"} <= now.keys() & then.keys():
         return False
     old, new = version_of(now["knative-serving"]), version_of(then["knative-serving"])
-    said = [key for key in dig(item.live, "data", default={}) if key != EXAMPLE]
-    return old < _DOMAIN_CHANGED <= new and not said
+    there = OLD_DOMAIN in dig(item.live, "data", default={})
+    return old < _DOMAIN_CHANGED <= new and not there and not _other_domains(item)
+
+
+def _other_domains(item: _Map) -> list[str]:
+    """Domains that users or settings have named."""
+    return [key for key in dig(item.live, "data", default={}) if key not in (EXAMPLE, OLD_DOMAIN)]
 
 
 def _shown(value: Any) -> str:

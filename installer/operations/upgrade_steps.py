@@ -23,7 +23,13 @@ from installer.operations.prune import prune
 from installer.operations.rbac import rights_of_way
 from installer.operations.stored_versions import check_stored, migrate
 from installer.operations.telling import warning
-from installer.operations.upgrade_edits import Decided, check_conflicts, decide_edits, keep_edits
+from installer.operations.upgrade_edits import (
+    Decided,
+    check_conflicts,
+    decide_edits,
+    keep_edits,
+    rename_gateway,
+)
 from installer.operations.upgrade_hop import HopContext, Step
 from installer.operations.upgrade_serving import await_serving, look
 from installer.plan.drift import Decision
@@ -148,8 +154,8 @@ def _merge_edits(context: HopContext, versions: Versions, last: bool) -> None:
         if last:
             check_conflicts(decided, context.hop.target)
     keep_edits(context, decided)
-    for outcome in decided.outcomes:
-        if last or outcome.how == "pinned":  # what comes of the others is known at the end
+    for outcome in (*decided.outcomes, *rename_gateway(context, now, versions)):
+        if last or outcome.how in ("pinned", "renamed"):  # of the others it is known at the end
             context.emit(outcome.event())
 
 

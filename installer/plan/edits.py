@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from installer.core.objects import dig, fingerprint
+from installer.plan.edited import EXAMPLE
 
 if TYPE_CHECKING:
     from installer.plan.wanted import Wanted
@@ -30,6 +31,11 @@ Edits = Mapping[str, Mapping[str, Edit]]
 """By the ConfigMap's name, which says the same thing in every namespace, and key."""
 
 
+DOMAIN, OLD_DOMAIN = "config-domain", "example.com"
+"""Where Knative looks for its domain, and its default before 1.8, by the `_example` there in its
+manifests up to 0.25; from 1.8 it is the cluster's own (knative/serving; kserve/kserve#2596)."""
+
+
 def onto(default: str | None) -> str:
     """What `Edit.onto` is for a default."""
     return "" if default is None else fingerprint(default)
@@ -42,6 +48,8 @@ def with_edits(item: Wanted, edits: Edits, names: tuple[str, ...]) -> Wanted:
         return item
     data = dict(dig(item.body, "data", default={}))
     changed = {key: e.value for key, e in kept.items() if onto(data.get(key)) == e.onto}
+    if item.ref.name == DOMAIN and any(key != EXAMPLE for key in data):
+        changed.pop(OLD_DOMAIN, None)  # pinned while nobody named a domain, as the settings now do
     if not changed:
         return item
     body = {**item.body, "data": {**data, **changed}}

@@ -151,9 +151,9 @@ def at_stage(component: str, stage: str) -> Callable[[dict[str, Any]], bool]:
     )
 
 
-def finish(process: subprocess.Popen[str]) -> Result:
+def finish(process: subprocess.Popen[str], timeout: float = 240) -> Result:
     """Read a running command to its end."""
-    out, err = process.communicate(timeout=240)
+    out, err = process.communicate(timeout=timeout)
     return Result(process.returncode, list(_events(out)), err)
 
 

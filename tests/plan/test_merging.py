@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -10,7 +11,7 @@ import pytest
 from installer.cli.resolutions import read_resolutions
 from installer.core.errors import InvalidInput
 from installer.core.objects import Ref, fingerprint
-from installer.plan.edits import Edit, onto, with_edits
+from installer.plan.edits import DOMAIN, OLD_DOMAIN, Edit, onto, with_edits
 from installer.plan.merging import ABSENT, merge
 from installer.plan.wanted import Wanted
 from installer.plan.yaml_text import mapping_in, text_of
@@ -121,6 +122,20 @@ def test_an_edit_is_kept_for_the_default_it_was_merged_onto_and_no_other() -> No
     by_settings = with_edits(config(a="by settings"), edits, ("c",))
     assert by_settings.body["data"] == {"a": "by settings", "own": "1"}
     assert with_edits(config(a="default"), edits, ()) == config(a="default")
+
+
+def test_a_pinned_domain_makes_way_for_one_that_the_settings_name() -> None:
+    def domains(**data: str) -> list[str]:
+        item = config(**data)
+        item = replace(item, ref=Ref("v1", "ConfigMap", "knative-serving", DOMAIN))
+        edits = {DOMAIN: {OLD_DOMAIN: Edit("", onto(None))}}
+        return sorted(with_edits(item, edits, (DOMAIN,)).body["data"])
+
+    assert domains(_example="words") == ["_example", "example.com"]
+    assert domains(_example="words", **{"models.example.org": ""}) == [
+        "_example",
+        "models.example.org",
+    ]
 
 
 def test_resolutions_come_from_words_and_files_and_every_problem_is_told(tmp_path: Any) -> None:

@@ -44,7 +44,10 @@ def placeholder(a_route: Object, address: str) -> Object:
 
 
 def ingress(a_route: Object, rev: str, domain: str) -> Object:
-    """The Ingress of a Route that sends everything to one Revision."""
+    """The Ingress of a Route that sends everything to one Revision.
+
+    domain: `CLUSTER` for one without a way in from outside.
+    """
     name, namespace = a_route["metadata"]["name"], a_route["metadata"]["namespace"]
     host = f"{name}.{namespace}"
     split = {
@@ -56,10 +59,9 @@ def ingress(a_route: Object, rev: str, domain: str) -> Object:
     }
     http = {"paths": [{"splits": [split], "timeout": "48h0m0s"}]}
     inside = [host, f"{host}.svc", f"{host}.{CLUSTER}"]
-    rules = [
-        {"hosts": inside, "http": http, "visibility": "ClusterLocal"},
-        {"hosts": [f"{host}.{domain}"], "http": http, "visibility": "ExternalIP"},
-    ]
+    rules = [{"hosts": inside, "http": http, "visibility": "ClusterLocal"}]
+    if domain != CLUSTER:
+        rules.append({"hosts": [f"{host}.{domain}"], "http": http, "visibility": "ExternalIP"})
     body = made(
         NETWORK_V1,
         "Ingress",
@@ -86,14 +88,14 @@ def virtual_services(
     """(mesh, ingress) VirtualServices of an Ingress; Gateways are called `namespace/name`."""
     name = an_ingress["metadata"]["name"]
     rules = dig(an_ingress, "spec", "rules")
-    inside, outside = rules[0], rules[1]
+    inside, public_rules = rules[0], rules[1:]
     digest = hashlib.sha256(json.dumps(an_ingress["spec"], sort_keys=True).encode()).hexdigest()
     labels = {
         key: value
         for key, value in labels_of(an_ingress).items()
         if key in (f"{KNATIVE}/route", f"{KNATIVE}/routeNamespace")
     } | {f"{INTERNAL}/ingress": name}
-    outer, inner = sorted(public), sorted(local)
+    outer, inner = sorted(public) if public_rules else [], sorted(local)
 
     def service(suffix: str, gateways: list[str], hosts: list[str], http: list[Any]) -> Object:
         return made(
@@ -107,8 +109,9 @@ def virtual_services(
         )
 
     mesh = service("mesh", ["mesh"], list(inside["hosts"]), _http(inside, ["mesh"], digest))
-    both = _http(inside, inner, digest) + _http(outside, outer, digest)
-    hosts = sorted([*inside["hosts"], *outside["hosts"]])
+    http = [entry for rule in public_rules for entry in _http(rule, outer, digest)]
+    hosts = sorted(host for rule in rules for host in rule["hosts"])
+    both = [*_http(inside, inner, digest), *http]
     return mesh, service("ingress", sorted({*outer, *inner}), hosts, both)
 
 

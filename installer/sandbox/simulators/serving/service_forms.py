@@ -76,7 +76,8 @@ def top_virtual_service(
 ) -> Object:
     """The VirtualService that leads the InferenceService's hosts to the predictor.
 
-    ingress: the entry `ingress` of ConfigMap inferenceservice-config.
+    ingress: the entry `ingress` of ConfigMap inferenceservice-config. domain: `CLUSTER` for hosts
+    that pods alone can use.
     """
     name, namespace = isvc["metadata"]["name"], isvc["metadata"]["namespace"]
     public, local = ingress["ingressGateway"], ingress["localGateway"]
@@ -85,15 +86,15 @@ def top_virtual_service(
     outside = rf"^{name}\.{namespace}\.{domain}(?::\d{{1,5}})?$".replace(".", r"\.")
     outside = outside.replace(r"\\.", r"\.")
     destination = {"host": ingress["localGatewayService"], "port": {"number": 80}}
+    ways = [{"authority": {"regex": inside}, "gateways": [local]}]
+    if domain != CLUSTER:
+        ways.append({"authority": {"regex": outside}, "gateways": [public]})
     spec = {
-        "gateways": sorted({local, public}),
-        "hosts": [f"{host}.{CLUSTER}", f"{host}.{domain}"],
+        "gateways": sorted({gateway for way in ways for gateway in way["gateways"]}),
+        "hosts": list(dict.fromkeys([f"{host}.{CLUSTER}", f"{host}.{domain}"])),
         "http": [
             {
-                "match": [
-                    {"authority": {"regex": inside}, "gateways": [local]},
-                    {"authority": {"regex": outside}, "gateways": [public]},
-                ],
+                "match": ways,
                 "route": [
                     {
                         "destination": destination,

@@ -10,12 +10,14 @@ from typing import Any
 from installer.core.objects import Object, dig
 from installer.sandbox.simulators.api import path_of
 from installer.sandbox.simulators.roles import image_version
-from installer.sandbox.simulators.serving.base_forms import labels_of
+from installer.sandbox.simulators.serving.base_forms import CLUSTER, labels_of
 from installer.sandbox.simulators.serving.dialect import KUBEFLOW, Dialect, dialect_of
 from installer.sandbox.simulators.world import World
 
 SERVING = "knative-serving"
 _DEFAULT_DOMAIN = "example.com"
+_CLUSTER_SINCE = (1, 8)
+"""From then on the default domain is the cluster's (kserve/kserve#2596)."""
 _LABELS = ("app.kubernetes.io/version", "serving.knative.dev/release")
 _ANY_CRD = "serverlessservices.networking.internal.knative.dev"
 _QUEUE = "gcr.io/knative-releases/knative.dev/serving/cmd/queue"
@@ -68,10 +70,14 @@ class Settings:
 
     @property
     def domain(self) -> str:
-        """The domain of Routes: the first key of config-domain without a selector."""
+        """The domain of Routes: the first key of config-domain without a selector.
+
+        `CLUSTER` for Routes that pods alone can use.
+        """
         data = self.data(SERVING, "config-domain")
         domains = [key for key in data if not key.startswith("_")]
-        return domains[0] if domains else _DEFAULT_DOMAIN
+        default = CLUSTER if self.knative >= _CLUSTER_SINCE else _DEFAULT_DOMAIN
+        return domains[0] if domains else default
 
     @property
     def autoscaler(self) -> dict[str, str]:
