@@ -39,6 +39,9 @@ def lines(plan: UpgradePlan, args: Namespace) -> Iterator[str]:
         yield terminal.paint(head, "bold")
         yield from _hop(row)
     yield ""
+    if all(row.objects is None for row in plan.hops):
+        yield "objects are counted by --objects, which reads the manifests of every hop"
+        yield ""
     yield from _serving(plan)
     yield from _next(plan, args)
 
@@ -116,10 +119,14 @@ def _serving(plan: UpgradePlan) -> Iterator[str]:
         yield "no InferenceServices are here"
     else:
         yield f"{plural(len(plan.serving), 'InferenceService')}, and the downtime expected:"
-        for item in plan.serving[:_MOST]:
-            yield f"  {item.name}: {item.downtime} ({item.why})"
-        if len(plan.serving) > _MOST:
-            yield f"  and {len(plan.serving) - _MOST} more; -o json lists all"
+        alike: dict[tuple[str, int, tuple[str, ...]], list[str]] = {}
+        for item in plan.serving:
+            alike.setdefault((item.downtime, item.rollouts, item.why), []).append(item.name)
+        for (downtime, rollouts, why), names in alike.items():
+            replaced = f", pods replaced {plural(rollouts, 'time')}" if rollouts else ""
+            more = f" and {len(names) - _MOST} more; -o json lists all" if names[_MOST:] else ""
+            yield f"  {downtime}{replaced}: {', '.join(names[:_MOST])}{more}"
+            yield from (f"    {reason}" for reason in why)
 
 
 def _next(plan: UpgradePlan, args: Namespace) -> Iterator[str]:

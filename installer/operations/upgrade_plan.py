@@ -18,12 +18,13 @@ from installer.cluster import ledger as ledgers
 from installer.cluster.client import Cluster, Identity
 from installer.cluster.ledger import Ledger
 from installer.core.cancel import Cancel
+from installer.operations.downtime import expected_downtime
 from installer.operations.hop_objects import HopObjects, count_objects
 from installer.operations.recognise import as_adopted, recognise
 from installer.operations.upgrade import check_origin, no_way
 from installer.operations.upgrade_hop import UpgradeOptions
-from installer.operations.upgrade_serving import Expected, expected_downtime
 from installer.operations.upgrade_steps import steps_of
+from installer.plan.downtime import Expected
 from installer.plan.hop_notes import HopNotes, notes_of
 from installer.plan.hops import Hop, Path, path_of, reachable
 
@@ -135,7 +136,7 @@ def plan_upgrade(
             replace(row, objects=count_objects(cluster, catalog, options.install, row.hop, cancel))
             for row in hops
         ]
-    serving = expected_downtime(cluster) if hops else []
+    serving = expected_downtime(cluster, path.hops) if path and hops else []
     ways = reachable(catalog, ledger.release)
     return UpgradePlan(identity, ledger, ways, path, hops, serving)
 

@@ -11,11 +11,11 @@ from collections.abc import Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
 
 from installer.cluster.client import Cluster
 from installer.cluster.errors import ApiError
 from installer.cluster.readiness import readiness
+from installer.cluster.unconverted import readable_pages
 from installer.cluster.wait import Pending, wait_ready
 from installer.core.cancel import Cancel
 from installer.core.errors import InstallerError, NotReady
@@ -29,6 +29,7 @@ from installer.serving.replies import Meaning, meaning
 
 ASKED = 200
 """Most InferenceServices that are asked; the rest is judged by its conditions alone."""
+_PAGE = 500
 _PARALLEL = 8
 _SECONDS = 10.0
 _NAMED = 10
@@ -62,50 +63,14 @@ class Serving:
         return Event("serving", fields)
 
 
-@dataclass(frozen=True, slots=True)
-class Expected:
-    """How one InferenceService will fare. downtime: a clause; why: what it is read from."""
-
-    name: str
-    ready: bool
-    downtime: str
-    why: str
-
-    def to_dict(self) -> dict[str, Any]:
-        """The JSON form."""
-        return {slot: getattr(self, slot) for slot in self.__slots__}
-
-
-def expected_downtime(cluster: Cluster) -> list[Expected]:
-    """What a hop means for each InferenceService.
-
-    Its pods stay (recorded: no new revision, no restart when KFServing goes from 0.5.1 to 0.6.1);
-    what is replaced under it is the gateway, Knative's activator and the webhooks.
-    """
-    gateways = _gateway_replicas(cluster)
-    return [_expected(of_object(obj), gateways) for obj in _all(cluster)]
-
-
-def _gateway_replicas(cluster: Cluster) -> int:
-    found = cluster.get(Ref("apps/v1", "Deployment", "istio-system", "istio-ingressgateway"))
-    return int(dig(found, "spec", "replicas", default=1)) if found else 0
-
-
-def _expected(service: InferenceService, gateways: int) -> Expected:
-    ready = readiness(service.obj).ready
-    if not ready:
-        return Expected(service.name, ready, "is not Ready now", "it need not be Ready afterwards")
-    if gateways > 1:
-        return Expected(
-            service.name, ready, "none", f"{gateways} gateway pods are replaced one after another"
-        )
-    why = "a new gateway pod is ready before the old one ends; open connections to it end with it"
-    return Expected(service.name, ready, "open connections only", why)
+def inference_services(cluster: Cluster) -> list[InferenceService]:
+    """Every one, of whichever group."""
+    return [of_object(obj) for obj in _all(cluster)]
 
 
 def look(cluster: Cluster, cancel: Cancel) -> Serving:
     """List every InferenceService and ask those that are Ready."""
-    services = [of_object(obj) for obj in _all(cluster)]
+    services = inference_services(cluster)
     ready = [s for s in services if s.host and readiness(s.obj).ready]
     return Serving(services, ask_all(cluster, ready[:ASKED], cancel))
 
@@ -124,7 +89,7 @@ def await_serving(
     unwell, silent: those that need not be Ready, or need not answer. since: what was made after
     that (RFC 3339) is not judged. seconds: how long they may take. Raises NotReady.
     """
-    services = [of_object(obj) for obj in _all(cluster)]
+    services = inference_services(cluster)
     judged = [
         s for s in services if s.name not in unwell and (_made(s.obj) <= since or is_moved(s.obj))
     ]
@@ -181,9 +146,10 @@ def _all(cluster: Cluster) -> list[Object]:
         version.partition("/")[0]: version for version in reversed(served_versions(cluster))
     }
     for version in reversed(versions.values()):
-        for obj in cluster.list(version, "InferenceService").items:
-            key = (obj["metadata"]["namespace"], obj["metadata"]["name"])
-            found.setdefault(key, obj)
+        for page in readable_pages(cluster, version, "InferenceService", size=_PAGE):
+            for obj in page.items:
+                key = (obj["metadata"]["namespace"], obj["metadata"]["name"])
+                found.setdefault(key, obj)
     return list(found.values())
 
 

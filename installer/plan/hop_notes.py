@@ -33,7 +33,14 @@ class HopNotes:
 def notes_of(catalog: Catalog, hop: Hop) -> HopNotes:
     """What is known about a hop."""
     passed = list(_passed(catalog, hop))
-    removed = tuple(_names(m for _, c in passed for m in c.removed if m.kind not in KEPT))
+    removed = (
+        *_names(m for _, c in passed for m in c.removed if m.kind not in KEPT),
+        *(
+            f"everything of {c.name} {c.current} but its Namespaces and CRDs"
+            for c in hop.changes
+            if c.current and not c.target
+        ),
+    )
     recreated = tuple(_names(m for _, c in passed for m in c.immutable))
     stored = tuple(_names(m for _, c in passed for m in c.storage))
     before, after = catalog.releases[hop.origin], catalog.releases[hop.target]

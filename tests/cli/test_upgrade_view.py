@@ -9,7 +9,7 @@ from installer.cluster.client import Identity
 from installer.cluster.ledger import Ledger
 from installer.core.kubernetes_version import KubernetesVersion
 from installer.operations.upgrade_plan import UpgradePlan, row_of
-from installer.operations.upgrade_serving import Expected
+from installer.plan.downtime import Expected
 from installer.plan.hops import path_of, reachable
 
 ORIGIN, TARGET = "kfserving-0.5.1", "kfserving-0.6.1"
@@ -26,7 +26,7 @@ def plan_on(kubernetes: str, target: str = TARGET) -> UpgradePlan:
         reachable(catalog, ORIGIN),
         path,
         [row_of(catalog, hop) for hop in path.hops],
-        [Expected("models/flowers", True, "none", "2 gateway pods are replaced in turn")],
+        [Expected(f"models/{name}", True, "none", 4, ("each pod in turn",)) for name in ("a", "b")],
     )
 
 
@@ -46,7 +46,13 @@ def test_every_stop_and_what_cannot_be_undone_is_named() -> None:
     text = "\n".join(said(plan_on("v1.20.2")))
     assert text.count("apply ") == 4
     assert "cannot be undone" in text
-    assert "models/flowers: none (2 gateway pods are replaced in turn)" in text
+    assert "  none, pods replaced 4 times: models/a, models/b\n    each pod in turn\n" in text
+
+
+def test_a_component_that_goes_is_said_to_be_removed() -> None:
+    text = "\n".join(said(plan_on("v1.20.2", "kserve-0.7.0")))
+    assert "everything of kfserving 0.6.1 but its Namespaces and CRDs" in text
+    assert "objects are counted by --objects" in text
 
 
 def test_the_next_command_is_the_upgrade_where_kubernetes_is_new_enough() -> None:

@@ -30,6 +30,7 @@ from installer.core.objects import Ref
 from installer.operations import stored_versions
 from installer.operations.stored_versions import check_stored, migrate
 from installer.plan.stored import versions_of
+from installer.sandbox import lifecycle
 from installer.sandbox.lifecycle import SandboxInfo
 
 pytestmark = pytest.mark.cluster
@@ -224,6 +225,25 @@ def test_a_webhook_that_is_down_in_the_middle_only_delays(
     after = definition("v2", storage="v2", conversion={"strategy": "None"})
     migrate(cluster, [after], emit, Cancel())
     assert back.finished.is_set()
+    assert stored(cluster) == ["v2"]
+    cluster.apply(after)
+    assert texts(cluster) == list(range(COUNT))
+
+
+def test_an_api_server_that_restarts_in_the_middle_only_delays(
+    cluster: Cluster, sandbox: SandboxInfo, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stored_versions, "_PAGE", 5)
+    restarted: list[str] = []
+
+    def emit(event: Event) -> None:
+        if event.name == "migrating" and not restarted:
+            restarted.append(sandbox.name)
+            lifecycle.restart(sandbox.name, "kube-apiserver")
+
+    after = definition("v2", storage="v2")
+    migrate(cluster, [after], emit, Cancel())
+    assert restarted
     assert stored(cluster) == ["v2"]
     cluster.apply(after)
     assert texts(cluster) == list(range(COUNT))

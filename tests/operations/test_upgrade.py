@@ -28,28 +28,34 @@ from installer.cluster.client import Cluster
 from installer.cluster.readiness import readiness
 from installer.cluster.wait import wait_ready
 from installer.core.cancel import Cancel
-from installer.core.objects import Ref, canonical
+from installer.core.objects import Ref, canonical, ref_of
 from installer.operations.upgrade_serving import look
+from installer.plan.gateway_names import NEW_KEY, OLD_KEY
+from installer.plan.yaml_text import mapping_in
 from installer.sandbox import lifecycle, script
-from installer.sandbox.script import ModelRule, Script
+from installer.sandbox.script import ImageRule, ModelRule, Script
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(900)]  # a whole upgrade, on a busy machine
 
 TARGET = "kfserving-0.6.1"
 API = "serving.kubeflow.org/v1beta1"
+KNATIVE = "serving.knative.dev/v1"
 MODELS = [Ref(API, "InferenceService", place, "flowers") for place in ("one", "two", "three")]
 CONFIG = Ref("v1", "ConfigMap", "kfserving-system", "inferenceservice-config")
+DEPLOYMENT = Ref("v1", "ConfigMap", "knative-serving", "config-deployment")
 AUTOSCALER = Ref("v1", "ConfigMap", "knative-serving", "config-autoscaler")
+GATEWAYS = Ref("v1", "ConfigMap", "knative-serving", "config-istio")
+MESH = Ref("v1", "ConfigMap", "istio-system", "istio")
 LOCAL_GATEWAY = Ref("v1", "Service", "istio-system", "knative-local-gateway")
 
 
 @dataclass(slots=True)
 class Upgraded(Place):
-    """A place where RELEASE was upgraded to TARGET by `upgrade`. pods: uids of the models' pods
-    before."""
+    """A place where RELEASE was upgraded to TARGET by `upgrade`. objects: uids of what the models
+    are made of, before."""
 
     upgrade: Result
-    pods: set[str]
+    objects: set[str]
 
 
 def with_models(place: MakePlace) -> Place:
@@ -77,14 +83,34 @@ def with_models(place: MakePlace) -> Place:
     edited = {"storageInitializer": json.dumps({**storage, "memoryLimit": "2Gi", "own": "yes"})}
     cluster.patch(CONFIG, {"data": edited}, manager="kubectl-edit")
     cluster.patch(AUTOSCALER, {"data": {"stable-window": "90s"}}, manager="kubectl-edit")
+    cluster.patch(GATEWAYS, {"data": {OLD_KEY: "own.two.svc"}}, manager="kubectl-edit")
+    mesh = cluster.get(MESH)["data"]["mesh"]  # type: ignore[index]
+    assert 'accessLogFile: ""' in mesh
+    mesh = mesh.replace('accessLogFile: ""', "accessLogFile: /dev/stdout")
+    cluster.patch(MESH, {"data": {"mesh": mesh}}, manager="kubectl-edit")
     return made
 
 
-def model_pods(cluster: Cluster) -> set[str]:
+def model_objects(cluster: Cluster) -> set[str]:
+    """InferenceServices, Revisions and their Deployments, by uid: nothing of it is made anew."""
+    kinds = ((API, "InferenceService"), (KNATIVE, "Revision"), ("apps/v1", "Deployment"))
     return {
-        pod["metadata"]["uid"]
+        item["metadata"]["uid"]
+        for ref in MODELS
+        for api_version, kind in kinds
+        for item in cluster.list(api_version, kind, ref.namespace).items
+    }
+
+
+def queue_images(cluster: Cluster) -> set[str]:
+    """Of the queue-proxy in the models' pods that are not about to end."""
+    return {
+        container["image"]
         for ref in MODELS
         for pod in cluster.list("v1", "Pod", ref.namespace).items
+        if "deletionTimestamp" not in pod["metadata"]
+        for container in pod["spec"]["containers"]
+        if container["name"] == "queue-proxy"
     }
 
 
@@ -101,10 +127,10 @@ def unordered(value: Any) -> Any:
 def upgraded(place: MakePlace) -> Upgraded:
     """One upgrade that nothing disturbs."""
     there = with_models(place)
-    pods = model_pods(there.cluster())
+    objects = model_objects(there.cluster())
     done = there.installer.run("upgrade", TARGET, timeout=600)
     assert done.code == 0, done.finished
-    return Upgraded(there.sandbox, there.installer, done, pods)
+    return Upgraded(there.sandbox, there.installer, done, objects)
 
 
 @pytest.fixture(scope="module")
@@ -155,12 +181,18 @@ def test_the_gateway_that_the_new_controller_points_to_is_there_before_the_contr
     assert made < replaced
 
 
-def test_models_stay_ready_and_go_on_answering_from_the_same_pods(upgraded: Upgraded) -> None:
+def test_models_stay_ready_and_go_on_answering_while_knative_replaces_their_pods(
+    upgraded: Upgraded,
+) -> None:
     cluster = upgraded.cluster()
     seen = upgraded.upgrade.of("serving")
     assert {(e["total"], e["ready"], e["asked"], e["answering"]) for e in seen} == {(3, 3, 3, 3)}
     assert [str(ref) for ref in MODELS if not readiness(cluster.get(ref)).ready] == []
-    assert model_pods(cluster) == upgraded.pods
+    assert model_objects(cluster) == upgraded.objects
+    wanted = cluster.get(DEPLOYMENT)["data"]["queueSidecarImage"]  # type: ignore[index]
+    cancel = Cancel(60)
+    while queue_images(cluster) != {wanted}:
+        cancel.sleep(0.2, "for the models' pods to have the queue-proxy of Knative 0.22")
 
 
 def test_what_the_release_no_longer_has_is_gone_but_for_namespaces_and_kinds(
@@ -190,7 +222,7 @@ def test_every_object_is_as_a_fresh_install_of_the_release_has_it(
     # applied at apiextensions v1beta1 before and at v1 now: one property of the old schema, that
     # nothing of the new one uses, has no path in v1 and stays
     expected_to = {"CustomResourceDefinition sidecars.networking.istio.io", str(CONFIG)}
-    assert set(differing) == {*expected_to, str(AUTOSCALER)}
+    assert set(differing) == {*expected_to, str(AUTOSCALER), str(MESH), str(GATEWAYS)}
     left = {ref.kind for ref in end if ref not in expected}
     assert left == {"CustomResourceDefinition"}
 
@@ -206,8 +238,19 @@ def test_what_users_have_edited_is_kept_beside_what_the_release_has_changed(
     assert (storage["memoryLimit"], storage["own"]) == ("2Gi", "yes")
     assert storage["image"].endswith(":v0.6.1")
     assert autoscaler["data"]["stable-window"] == "90s"
+    mesh = mapping_in(cluster.get(MESH)["data"]["mesh"])  # type: ignore[index]
+    assert mesh is not None
+    assert mesh["accessLogFile"] == "/dev/stdout"
+    assert mesh["enablePrometheusMerge"] is True, "as 1.9 has it"
+    assert "disablePolicyChecks" not in mesh, "1.9 has it no more"
     said = {(e["object"]["name"], e["key"], e["how"]) for e in upgraded.upgrade.of("edit")}
-    assert said == {("inferenceservice-config", "storageInitializer", "merged")}
+    assert said == {
+        ("inferenceservice-config", "storageInitializer", "merged"),
+        ("istio", "mesh", "merged"),
+        ("config-istio", OLD_KEY, "renamed"),
+    }
+    gateways = cluster.get(GATEWAYS)["data"]  # type: ignore[index]
+    assert (OLD_KEY in gateways, gateways[NEW_KEY]) == (False, "own.two.svc")
     again = upgraded.installer.run("install", TARGET)
     assert (again.finished["outcome"], again.finished["writes"]) == ("unchanged", 0)
 
@@ -245,6 +288,12 @@ def killed_after(there: Place, wanted: Any) -> None:
     process.communicate(timeout=60)
 
 
+def restart_pods(cluster: Cluster, namespace: str) -> None:
+    """Delete them: their Deployments make others."""
+    for pod in cluster.list("v1", "Pod", namespace).items:
+        cluster.delete(ref_of(pod))
+
+
 def test_an_upgrade_that_is_hindered_all_the_way_ends_as_one_that_is_not(
     troubled: Place, end: EndState
 ) -> None:
@@ -269,6 +318,16 @@ def test_an_upgrade_that_is_hindered_all_the_way_ends_as_one_that_is_not(
     done = ledgers.read(troubled.cluster()).upgrade
     assert done is not None
     script.write(troubled.sandbox.script, Script())
+
+    # so does one that is no longer Ready
+    broken = ImageRule("tensorflow/serving", fail="crash")
+    script.write(troubled.sandbox.script, Script(images=(broken,)))
+    restart_pods(troubled.cluster(), "three")
+    stopped = troubled.installer.run("upgrade", TARGET, "--serving-timeout", "20s")
+    assert (stopped.code, stopped.finished["error"]["kind"]) == (4, "not-ready")
+    assert "InferenceService three/flowers" in stopped.finished["error"]["message"]
+    script.write(troubled.sandbox.script, Script())
+    restart_pods(troubled.cluster(), "three")
 
     killed_after(troubled, lambda event: event["event"] == "step_finished")
     killed_after(troubled, at_stage("kfserving", "workloads"))
@@ -303,7 +362,7 @@ def test_a_rollback_goes_back_through_the_same_versions_while_models_go_on_answe
     cluster = upgraded.cluster()
     ledger = ledgers.read(cluster)
     assert (ledger.release, ledger.state, ledger.before) == (RELEASE, "installed", "")
-    assert model_pods(cluster) == upgraded.pods
+    assert model_objects(cluster) == upgraded.objects
     assert upgraded.installer.status("--exit-code")[0] == 0
     again = upgraded.installer.run("install", RELEASE)
     assert (again.finished["outcome"], again.finished["writes"]) == ("unchanged", 0)

@@ -28,6 +28,9 @@ INSTANT_PROGRESS_SECONDS = 4
 """The same where delays are zero: long enough for simulated pods, short enough to wait for."""
 
 
+QUEUE = "queue-proxy"
+
+
 class Revisions:
     """Makes of each Revision what Knative's controllers make of it."""
 
@@ -54,7 +57,7 @@ class Revisions:
         body = forms.deployment(revision, digest, self._settings.queue_image, pods)
         if self._world.instant:
             body["spec"]["progressDeadlineSeconds"] = INSTANT_PROGRESS_SECONDS
-        deployment = self._objects.ensure(body, MANAGER)
+        deployment = self._with_queue(self._objects.ensure(body, MANAGER))
         self._objects.ensure(forms.caching_image(revision, digest), MANAGER)
         autoscaler = self._objects.ensure(forms.pod_autoscaler(revision), MANAGER)
         active = conditions(self._autoscale(revision, autoscaler)).get("Active")
@@ -66,6 +69,17 @@ class Revisions:
             "serviceName": revision["metadata"]["name"],
         }
         return self._told(revision, outcome, active, **more), None
+
+    def _with_queue(self, deployment: Object) -> Object:
+        """The Deployment with the queue-proxy of the Knative that runs: another one has every pod
+        replaced (knative/serving#11092)."""
+        image = self._settings.queue_image
+        containers = dig(deployment, "spec", "template", "spec", "containers", default=[])
+        wanted = [{**c, "image": image} if c["name"] == QUEUE else c for c in containers]
+        if wanted == containers:
+            return deployment
+        spec = {"template": {"spec": {"containers": wanted}}}
+        return self._objects.merge(deployment, {"spec": spec}, MANAGER)
 
     def _told(
         self,
