@@ -28,7 +28,7 @@ from installer.catalog.model import Catalog, Component
 from installer.catalog.parse import parse
 from installer.catalog.places import mirror_path
 from installer.core.objects import Object
-from installer.plan.hops import hop_of
+from installer.plan.stops import hop_of
 
 NOTHING = "since that version, applying is enough: nothing to remove or to recreate"
 _NAMED = re.compile(

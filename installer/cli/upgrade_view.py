@@ -12,7 +12,7 @@ from installer.cli.terminal import Terminal, plural
 
 if TYPE_CHECKING:
     from installer.operations.upgrade_plan import HopRow, UpgradePlan
-    from installer.plan.hops import Hop
+    from installer.plan.hop import Hop
 
 _MOST = 12
 

@@ -9,7 +9,7 @@ from installer.cluster.readiness import readiness
 from installer.core.objects import Ref, dig
 from installer.operations.upgrade_serving import inference_services
 from installer.plan.downtime import Expected, expected, rollouts_of
-from installer.plan.hops import Hop
+from installer.plan.hop import Hop
 
 _KNATIVE = "serving.knative.dev/v1"
 _GATEWAY = Ref("apps/v1", "Deployment", "istio-system", "istio-ingressgateway")

@@ -30,6 +30,7 @@ from installer.plan.api_group import (
     counterpart,
     handover,
     moved,
+    only_defaulted,
     owners_of,
     untouched,
 )
@@ -186,7 +187,7 @@ class Move:
                 assert there is not None, "it was there a moment ago"
         if untouched(obj):
             return there  # on the way back to what it was made from
-        if there.get("spec") != obj.get("spec") and not _defaulted(obj, there):
+        if there.get("spec") != obj.get("spec") and not only_defaulted(obj, there):
             there = self.cluster.replace({**there, "spec": obj.get("spec")})
         return there
 
@@ -270,19 +271,6 @@ def sources_in(cluster: Cluster, group: str, kind: str, namespace: str) -> Itera
     version = api_group.api_version(group, kind)
     if cluster.discovery().find(version, kind) is not None:
         yield from cluster.list(version, kind, namespace).items
-
-
-def _defaulted(obj: Object, there: Object) -> bool:
-    """Whether the new group's webhook has only filled in what the old one left open."""
-    return _within(obj.get("spec"), there.get("spec"))
-
-
-def _within(part: object, whole: object) -> bool:
-    if isinstance(part, dict) and isinstance(whole, dict):
-        return all(key in whole and _within(value, whole[key]) for key, value in part.items())
-    if isinstance(part, list) and isinstance(whole, list):
-        return len(part) == len(whole) and all(map(_within, part, whole))
-    return part == whole
 
 
 def name_of(obj: Object) -> str:

@@ -14,7 +14,8 @@ from installer.core.errors import UsageError
 from installer.core.events import Emit
 from installer.core.objects import Object, Ref
 from installer.operations.prepare import Choice
-from installer.plan.hops import Hop, Versions, components_at, hops_between, reachable
+from installer.plan.hop import Hop, Versions, components_at
+from installer.plan.hops import hops_between, reachable
 from installer.plan.wanted import Wanted, wanted_of
 from installer.preflight.rbac import documents, namespaces_for
 from installer.preflight.rights_needed import Right, grants, needed, without_covered

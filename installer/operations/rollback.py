@@ -13,8 +13,9 @@ from installer.core.events import silent
 from installer.core.objects import dig
 from installer.operations.upgrade import Way, check_settings
 from installer.operations.upgrade_hop import UpgradeOptions
+from installer.plan.hop import Path, Versions
 from installer.plan.hop_notes import notes_of
-from installer.plan.hops import Path, Versions, hop_of, way_back
+from installer.plan.stops import hop_of, way_back
 from installer.plan.stored import dead_end, versions_of
 
 

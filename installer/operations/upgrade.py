@@ -31,7 +31,8 @@ from installer.operations.upgrade_hop import (
     run_steps,
 )
 from installer.operations.upgrade_steps import SERVING, steps_of
-from installer.plan.hops import Hop, Path, is_downgrade, path_of, reachable
+from installer.plan.hop import Hop, Path
+from installer.plan.hops import is_downgrade, path_of, reachable
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,9 +8,10 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from installer.core.errors import ChecksFailed
-from installer.core.events import Event
+from installer.core.events import Emit, Event
 from installer.core.objects import Object, Ref, dig, ref_of
 from installer.operations.prepare import wanted_maps
+from installer.operations.telling import warning
 from installer.operations.upgrade_hop import HopContext
 from installer.plan.edited import EXAMPLE, edited_keys, owners_of_keys
 from installer.plan.edits import DOMAIN, OLD_DOMAIN, Edit, Edits, onto
@@ -22,7 +23,7 @@ from installer.plan.gateway_names import (
     moved_entries,
     renamed,
 )
-from installer.plan.hops import Versions
+from installer.plan.hop import Versions
 from installer.plan.merging import ABSENT, Conflict, merge
 from installer.plan.skip_rules import version_of
 from installer.plan.wanted import Wanted
@@ -33,9 +34,11 @@ _SHOWN = 200
 
 @dataclass(frozen=True, slots=True)
 class _Map:
-    """One ConfigMap on the way. before, after: the releases' values; live: the object as it is."""
+    """One ConfigMap on the way. component: whose it is. before, after: the releases' values; live:
+    the object as it is."""
 
     ref: Ref
+    component: str
     before: Mapping[str, str]
     after: Mapping[str, str]
     live: Object
@@ -43,12 +46,14 @@ class _Map:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What becomes of one edited key. how: kept, merged, released, unknown, pinned or renamed."""
+    """What becomes of one edited key. how: kept, merged, released, unknown, pinned or renamed.
+    component: whose ConfigMap it is."""
 
     ref: Ref
     key: str
     how: str
     manager: str
+    component: str
 
     def event(self) -> Event:
         """The event `edit`."""
@@ -84,18 +89,18 @@ def decide_edits(context: HopContext, now: Versions, then: Versions) -> Decided:
             conflicts += [(conflict, manager) for conflict in found.conflicts]
             value = found.value if isinstance(found.value, str) else json.dumps(found.value)
             if found.value is ABSENT or value == after:
-                outcomes.append(Outcome(item.ref, key, "released", manager))
+                outcomes.append(Outcome(item.ref, key, "released", manager, item.component))
                 continue
             default = None if after is ABSENT else str(after)
             kept.setdefault(item.ref.name, {})[key] = Edit(value, onto(default))
             how = "unknown" if default is None else ("kept" if value == here else "merged")
-            outcomes.append(Outcome(item.ref, key, how, manager))
+            outcomes.append(Outcome(item.ref, key, how, manager, item.component))
         outcomes += list(_unknown(item, kept.get(item.ref.name, {})))
         pinned = item.ref.name == DOMAIN and OLD_DOMAIN in known
         if _must_pin(item, now, then) or (pinned and not _other_domains(item)):
             kept.setdefault(DOMAIN, {}).setdefault(OLD_DOMAIN, Edit("", onto(None)))
             if not pinned:
-                outcomes.append(Outcome(item.ref, OLD_DOMAIN, "pinned", ""))
+                outcomes.append(Outcome(item.ref, OLD_DOMAIN, "pinned", "", item.component))
     return Decided(kept, outcomes, conflicts)
 
 
@@ -123,6 +128,20 @@ def check_conflicts(decided: Decided, target: str) -> None:
     )
 
 
+def tell_conflicts(decided: Decided, target: str, emit: Emit) -> None:
+    """Say where the users' values stay though the release has others: on the way back, which is not
+    to be stopped by what was edited for the later release."""
+    for conflict, _ in decided.conflicts:
+        said = f"{conflict.path} stays {_shown(conflict.here)}; {target} has "
+        emit(
+            warning(
+                said + _shown(conflict.after),
+                conflict.path,
+                remedy=f"--resolve {conflict.path}=theirs takes the release's",
+            )
+        )
+
+
 def keep_edits(context: HopContext, decided: Decided) -> None:
     """Write what is kept into the ledger."""
     if decided.edits != context.ledger.edits:
@@ -141,7 +160,8 @@ def rename_gateway(context: HopContext, now: Versions, then: Versions) -> list[O
                 manager = owners_of_keys(item.live).get(OLD_KEY, "")
                 context.lock.confirm()
                 context.cluster.patch(ref_of(item.live), {"data": changes})
-                renamed_here.append(Outcome(item.ref, OLD_KEY, "renamed", manager))
+                found = Outcome(item.ref, OLD_KEY, "renamed", manager, item.component)
+                renamed_here.append(found)
     return renamed_here
 
 
@@ -155,7 +175,7 @@ def _maps(context: HopContext, now: Versions, then: Versions) -> Iterator[_Map]:
             live = context.cluster.get(old.ref)
         if live is not None:
             had = dig(old.body, "data", default={}) if old is not None else {}
-            yield _Map(item.ref, had, dig(item.body, "data", default={}), live)
+            yield _Map(item.ref, item.component, had, dig(item.body, "data", default={}), live)
 
 
 def _wanted(context: HopContext, versions: Versions) -> list[Wanted]:
@@ -166,7 +186,7 @@ def _unknown(item: _Map, kept: Mapping[str, Edit]) -> Iterator[Outcome]:
     """Keys that the release before had, that users own, and that the next does not know."""
     for key, manager in owners_of_keys(item.live).items():
         if key in item.before and key not in item.after and key not in kept:
-            yield Outcome(item.ref, key, "unknown", manager)
+            yield Outcome(item.ref, key, "unknown", manager, item.component)
 
 
 def _must_pin(item: _Map, now: Versions, then: Versions) -> bool:

@@ -22,7 +22,7 @@ from installer.core.cancel import Cancel
 from installer.core.events import Emit, Event
 from installer.operations.prepare import Choice, InstallOptions, Prepared, prepare
 from installer.operations.tally import Tally
-from installer.plan.hops import Hop, Versions, components_at, stand
+from installer.plan.hop import Hop, Versions, components_at, stand
 from installer.plan.merging import Resolutions
 
 

@@ -25,8 +25,9 @@ from installer.operations.upgrade import check_origin, no_way
 from installer.operations.upgrade_hop import UpgradeOptions
 from installer.operations.upgrade_steps import steps_of
 from installer.plan.downtime import Expected
+from installer.plan.hop import Hop, Path
 from installer.plan.hop_notes import HopNotes, notes_of
-from installer.plan.hops import Hop, Path, path_of, reachable
+from installer.plan.hops import path_of, reachable
 
 
 @dataclass(frozen=True, slots=True)

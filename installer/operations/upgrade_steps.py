@@ -23,17 +23,11 @@ from installer.operations.prune import prune
 from installer.operations.rbac import rights_of_way
 from installer.operations.stored_versions import check_stored, migrate
 from installer.operations.telling import warning
-from installer.operations.upgrade_edits import (
-    Decided,
-    check_conflicts,
-    decide_edits,
-    keep_edits,
-    rename_gateway,
-)
 from installer.operations.upgrade_hop import HopContext, Step
+from installer.operations.upgrade_merge import check_edits, merge_edits
 from installer.operations.upgrade_serving import await_serving, look
 from installer.plan.drift import Decision
-from installer.plan.hops import Hop, Versions
+from installer.plan.hop import Hop, Versions
 from installer.plan.pruning import routes
 from installer.plan.stored import Versions as StoredVersions
 from installer.plan.stored import versions_of
@@ -115,9 +109,7 @@ def _preflight(context: HopContext) -> None:
             if obj["kind"] == _CRD:
                 ways.setdefault(obj["metadata"]["name"], []).append(versions_of(obj))
     rewritten = check_stored(context.cluster, ways)
-    if not context.options.discard_edits:
-        decided = decide_edits(context, context.hop.before, context.hop.stops[-1])
-        check_conflicts(decided, context.hop.target)
+    check_edits(context)
     prepared = with_recreated(context.prepared(context.hop.stops[-1]))
     if context.hop.moves:
         upgrade_group.check(context, list(prepared.planned))
@@ -140,23 +132,6 @@ def _rights(context: HopContext) -> list[Right]:
     backup = context.options.backups is not None
     rights = rights_of_way(choice, [context.hop], silent, context.cancel, backup=backup)
     return [right for right in rights if right.verb not in GIVING]
-
-
-def _merge_edits(context: HopContext, versions: Versions, last: bool) -> None:
-    """Keep users' edits on the way to these versions; a run that goes on does that once."""
-    stops = context.hop.stops
-    index = next(i for i, stop in enumerate(stops) if stop is versions)
-    now = stops[index - 1] if index else context.hop.before
-    if context.options.discard_edits:
-        decided = Decided({}, (), ())
-    else:
-        decided = decide_edits(context, now, versions)
-        if last:
-            check_conflicts(decided, context.hop.target)
-    keep_edits(context, decided)
-    for outcome in (*decided.outcomes, *rename_gateway(context, now, versions)):
-        if last or outcome.how in ("pinned", "renamed"):  # of the others it is known at the end
-            context.emit(outcome.event())
 
 
 def _current(context: HopContext, name: str) -> str:
@@ -182,7 +157,7 @@ def _apply(context: HopContext, versions: Versions) -> None:
     """Bring all components to these versions; at the last stop pruning is a step of its own."""
     stops = context.hop.stops
     last = versions is stops[-1]
-    _merge_edits(context, versions, last)  # somebody may have edited one since
+    merge_edits(context, versions)  # somebody may have edited one since
     prepared = with_recreated(context.prepared(versions))
     if last and context.hop.moves:
         upgrade_group.wake(context, prepared.planned)

@@ -115,3 +115,16 @@ def without_pods(webhooks: list[Object]) -> tuple[list[Object], list[Object]]:
         if any("pods" in (rule.get("resources") or []) for rule in webhook.get("rules") or [])
     ]
     return pods, [webhook for webhook in webhooks if webhook not in pods]
+
+
+def only_defaulted(obj: Mapping[str, Any], there: Mapping[str, Any]) -> bool:
+    """Whether the new group's webhook has only filled in what the old object's spec left open."""
+    return _within(obj.get("spec"), there.get("spec"))
+
+
+def _within(part: Any, whole: Any) -> bool:
+    if isinstance(part, dict) and isinstance(whole, dict):
+        return all(key in whole and _within(value, whole[key]) for key, value in part.items())
+    if isinstance(part, list) and isinstance(whole, list):
+        return len(part) == len(whole) and all(map(_within, part, whole))
+    return bool(part == whole)

@@ -5,7 +5,8 @@ from __future__ import annotations
 from installer.catalog.model import Catalog, Component
 from installer.catalog.resolve import components_of
 from installer.core.errors import UsageError
-from installer.plan.hops import Hop, components_at, path_of, reachable
+from installer.plan.hop import Hop, components_at
+from installer.plan.hops import path_of, reachable
 
 
 def contents(catalog: Catalog, target: str, origin: str = "") -> list[Component]:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from installer.plan.hops import Hop
+from installer.plan.hop import Hop
 
 KNATIVE = "knative-serving"
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from installer.catalog.model import Catalog, Changes, Component, ObjectMatch
-from installer.plan.hops import Hop
+from installer.plan.hop import Hop
 from installer.plan.pruning import KEPT
 
 

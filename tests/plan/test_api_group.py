@@ -15,7 +15,7 @@ from installer.plan.api_group import (
     owners_of,
     without_pods,
 )
-from installer.plan.hops import hop_of, way_back
+from installer.plan.stops import hop_of, way_back
 
 OLD, NEW = "serving.kubeflow.org", "serving.kserve.io"
 

@@ -21,8 +21,10 @@ from installer.catalog.model import (
 )
 from installer.catalog.rules import order
 from installer.core.kubernetes_version import KubernetesVersion
-from installer.plan.hops import Hop, is_downgrade, path_of, reachable, way_back
+from installer.plan.hop import Hop
+from installer.plan.hops import is_downgrade, path_of, reachable
 from installer.plan.skip_rules import between, newest_of, rule_of
+from installer.plan.stops import way_back
 
 Bounds = tuple[str, str]
 
