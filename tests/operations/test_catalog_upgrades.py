@@ -30,6 +30,7 @@ WAYS = [
     ("kserve-0.16.0", "kserve-0.20.0", "1.34.4"),
 ]
 MODEL = Ref("serving.kserve.io/v1beta1", "InferenceService", "models", "flowers")
+DOMAIN = Ref("v1", "ConfigMap", "knative-serving", "config-domain")
 RUN = 1500
 
 
@@ -39,6 +40,8 @@ def with_model(place: MakePlace, release: str, kubernetes: str) -> Place:
     first = made.installer.run("install", release, timeout=RUN)
     assert first.code == 0, first.finished
     cluster = made.cluster()
+    # without it Knative from 1.8 on makes addresses that pods alone can use
+    cluster.patch(DOMAIN, {"data": {"models.example.com": ""}}, manager="kubectl-edit")
     cluster.create({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": MODEL.namespace}})
     cluster.create(
         {

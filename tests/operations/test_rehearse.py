@@ -61,7 +61,7 @@ def test_a_rehearsal_runs_the_upgrade_elsewhere_and_writes_nothing_here(
     flags = ["--name", NAME]
     if control_plane_folder is not None:
         flags += ["--control-plane", str(control_plane_folder)]
-    refused = live.installer.run("rehearse", "kfserving-0.6.1", *flags)
+    refused = live.installer.run("rehearse", "kfserving-0.6.1", *flags, timeout=600)
     assert (refused.code, refused.finished["error"]["kind"]) == (3, "edit-conflict")
     assert "kubectl-edit" in refused.finished["error"]["message"]
 
