@@ -28,8 +28,10 @@ from installer.cluster.client import Cluster
 from installer.cluster.readiness import readiness
 from installer.cluster.wait import wait_ready
 from installer.core.cancel import Cancel
+from installer.core.errors import NotReady
+from installer.core.events import silent
 from installer.core.objects import Ref, canonical, ref_of
-from installer.operations.upgrade_serving import look
+from installer.operations.upgrade_serving import await_serving, look
 from installer.plan.gateway_names import NEW_KEY, OLD_KEY
 from installer.plan.yaml_text import mapping_in
 from installer.sandbox import lifecycle, script
@@ -272,6 +274,25 @@ def test_install_of_another_release_points_to_upgrade(upgraded: Upgraded) -> Non
     refused = upgraded.installer.run("install", RELEASE)
     assert refused.code == 3
     assert "upgrade" in refused.finished["error"]["remedy"]
+
+
+def test_a_local_gateway_that_is_missing_is_noticed_by_a_request_while_everything_says_ready(
+    upgraded: Upgraded,
+) -> None:
+    """The recorded trap: what KFServing 0.6.1 points to is not where Knative has it."""
+    cluster = upgraded.cluster()
+    cluster.delete(LOCAL_GATEWAY)
+    cancel = Cancel(60)
+    while len(look(cluster, cancel).silent) < len(MODELS):
+        cancel.sleep(0.2, "for requests to be refused")
+    assert [str(ref) for ref in MODELS if not readiness(cluster.get(ref)).ready] == []
+    with pytest.raises(NotReady) as caught:
+        await_serving(cluster, (), (), "9999", 5, silent, cancel)
+    assert caught.value.kind == "not-serving"
+    assert all(f"{ref.namespace}/flowers" in caught.value.message for ref in MODELS)
+    assert upgraded.installer.run("install", TARGET).code == 0
+    while look(cluster, cancel).silent:
+        cancel.sleep(0.2, "for requests to be answered")
 
 
 @pytest.fixture(scope="module")
