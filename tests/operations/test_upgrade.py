@@ -295,6 +295,27 @@ def test_a_local_gateway_that_is_missing_is_noticed_by_a_request_while_everythin
         cancel.sleep(0.2, "for requests to be answered")
 
 
+def restart_pods(cluster: Cluster, namespace: str) -> None:
+    """Delete them: their Deployments make others."""
+    for pod in cluster.list("v1", "Pod", namespace).items:
+        cluster.delete(ref_of(pod))
+
+
+def test_a_model_that_is_no_longer_ready_is_named(upgraded: Upgraded) -> None:
+    cluster, cancel = upgraded.cluster(), Cancel(120)
+    broken = ImageRule("tensorflow/serving", fail="crash")
+    script.write(upgraded.sandbox.script, Script(images=(broken,)))
+    restart_pods(cluster, "three")
+    while readiness(cluster.get(MODELS[2])).ready:
+        cancel.sleep(0.2, "for the model to be no longer Ready")
+    with pytest.raises(NotReady, match="InferenceService three/flowers"):
+        await_serving(cluster, (), (), "9999", 5, silent, cancel)
+    await_serving(cluster, ("three/flowers",), (), "9999", 5, silent, cancel)
+    script.write(upgraded.sandbox.script, Script())
+    restart_pods(cluster, "three")
+    wait_ready(cluster, MODELS, deadline=120, cancel=cancel)
+
+
 @pytest.fixture(scope="module")
 def troubled(place: MakePlace) -> Place:
     """A place with models, for an upgrade that is hindered in every way in turn."""
@@ -307,12 +328,6 @@ def killed_after(there: Place, wanted: Any) -> None:
     follow(process, wanted)
     process.send_signal(signal.SIGKILL)
     process.communicate(timeout=60)
-
-
-def restart_pods(cluster: Cluster, namespace: str) -> None:
-    """Delete them: their Deployments make others."""
-    for pod in cluster.list("v1", "Pod", namespace).items:
-        cluster.delete(ref_of(pod))
 
 
 def test_an_upgrade_that_is_hindered_all_the_way_ends_as_one_that_is_not(
@@ -339,16 +354,6 @@ def test_an_upgrade_that_is_hindered_all_the_way_ends_as_one_that_is_not(
     done = ledgers.read(troubled.cluster()).upgrade
     assert done is not None
     script.write(troubled.sandbox.script, Script())
-
-    # so does one that is no longer Ready
-    broken = ImageRule("tensorflow/serving", fail="crash")
-    script.write(troubled.sandbox.script, Script(images=(broken,)))
-    restart_pods(troubled.cluster(), "three")
-    stopped = troubled.installer.run("upgrade", TARGET, "--serving-timeout", "20s")
-    assert (stopped.code, stopped.finished["error"]["kind"]) == (4, "not-ready")
-    assert "InferenceService three/flowers" in stopped.finished["error"]["message"]
-    script.write(troubled.sandbox.script, Script())
-    restart_pods(troubled.cluster(), "three")
 
     killed_after(troubled, lambda event: event["event"] == "step_finished")
     killed_after(troubled, at_stage("kfserving", "workloads"))
