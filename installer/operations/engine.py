@@ -21,6 +21,7 @@ from installer.core.cancel import Cancel
 from installer.core.errors import InstallerError
 from installer.core.events import Emit, Event
 from installer.core.objects import Object, Ref
+from installer.operations.edited_meanwhile import check_not_edited
 from installer.operations.gates import Gate, await_gate
 from installer.operations.prepare import PlannedComponent, Prepared
 from installer.operations.tally import Tally
@@ -216,6 +217,8 @@ class Engine:
                 now[item.ref] = part.live.get(item.ref.identity, {})
                 tell(item, "unchanged")
         due = [item for item in items if part.decisions[item.ref.identity] != "unchanged"]
+        if self._prepared.ledger.upgrade is not None:
+            check_not_edited(self._cluster, part, due)
         gone = self._removed(part, due)
         apply_all(
             self._cluster,

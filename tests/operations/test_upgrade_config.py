@@ -35,10 +35,12 @@ RUN = 1500
 
 @dataclass(slots=True)
 class Crossed(Place):
-    """A place that was upgraded. url: of the model before; refused: of a run without decisions."""
+    """A place that was upgraded. url: of the model before; refused: of a run without decisions;
+    stopped: of one in which somebody edited a ConfigMap; upgrade: of the one that ended it."""
 
     url: str
     refused: Result
+    stopped: Result
     upgrade: Result
 
 
@@ -89,10 +91,11 @@ def crossed(place: MakePlace, tmp_path_factory: pytest.TempPathFactory) -> Cross
     process = made.installer.start("upgrade", TARGET, *words)
     seen = follow(process, at_stage("knative-serving", "workloads"))
     edit(cluster, "batcher", memoryLimit="3Gi")  # somebody does not wait for the end
-    done = finish(process, RUN)
+    stopped = finish(process, RUN)
+    stopped.events[:0] = seen
+    done = made.installer.run("upgrade", TARGET, *words, timeout=RUN)
     assert done.code == 0, done.finished
-    done.events[:0] = seen
-    return Crossed(made.sandbox, made.installer, url, refused, done)
+    return Crossed(made.sandbox, made.installer, url, refused, stopped, done)
 
 
 def test_without_decisions_every_conflict_is_shown_with_its_three_values(crossed: Crossed) -> None:
@@ -119,7 +122,11 @@ def test_a_decision_on_the_command_line_and_those_of_a_file_are_what_is_there(
     }
 
 
-def test_what_somebody_edits_while_the_upgrade_runs_is_kept_too(crossed: Crossed) -> None:
+def test_what_somebody_edits_while_the_upgrade_runs_is_not_overwritten_and_kept_by_the_next_run(
+    crossed: Crossed,
+) -> None:
+    error = crossed.stopped.finished["error"]
+    assert (crossed.stopped.code, error["kind"], error["object"]) == (1, "edited", str(CONFIG))
     batcher = entry(crossed.cluster(), "batcher")
     assert batcher["memoryLimit"] == "3Gi"
     assert batcher["image"] == "kserve/agent:v0.11.2"
