@@ -75,9 +75,11 @@ def _looking(groups: Iterable[str]) -> Iterator[Right]:
 
 
 def _backing_up() -> Iterator[Right]:
-    """Namespaces of users, with the Secrets and ServiceAccounts that their objects name."""
+    """Namespaces of users, with the Secrets, ConfigMaps and ServiceAccounts that their objects
+    name."""
     for resource, verbs in (
         ("namespaces", ("get",)),
+        ("configmaps", ("get",)),
         ("secrets", ("get", "list")),
         ("serviceaccounts", ("list",)),
     ):
