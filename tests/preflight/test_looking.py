@@ -190,7 +190,7 @@ def _may_list(cluster: Cluster) -> bool:
 def test_one_list_that_hangs_and_one_that_is_refused_leave_the_rest_as_it_is(
     look: Any, sandbox: SandboxInfo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(operation, "PATIENCE", 1.0)
+    monkeypatch.setattr(operation, "PATIENCE", 4.0)
     undisturbed = look(sandbox)
     with FaultProxy(sandbox.kubeconfig, tmp_path) as proxy:
         proxy.on("GET", QUOTAS, times=None, hang=True)
