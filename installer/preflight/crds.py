@@ -21,7 +21,7 @@ from installer.preflight.crd_schema import (
     unknown_fields,
     versions_of,
 )
-from installer.preflight.existing_inventory import Owner, owner_of
+from installer.preflight.existing_owner import Owner, owner_of
 from installer.preflight.world import LEDGER, World
 
 _CRD = "CustomResourceDefinition"

@@ -7,7 +7,8 @@ from collections.abc import Iterator, Sequence
 from installer.catalog.model import Catalog, Component
 from installer.core.checks import Detail, failed, note, warning
 from installer.core.kubernetes_version import KubernetesVersion
-from installer.preflight.existing_inventory import Installation, Inventory, ends_with
+from installer.preflight.existing_inventory import Installation, Inventory
+from installer.preflight.existing_owner import ends_with
 
 _SHOWN = 3
 

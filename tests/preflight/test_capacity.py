@@ -16,12 +16,8 @@ from installer.core.objects import Object, Ref, ref_of
 from installer.plan.scheduling import Demand, Room, demand_of
 from installer.plan.settings_parse import parse
 from installer.plan.wanted import Wanted
-from installer.preflight.capacity import (
-    architecture_details,
-    node_details,
-    resource_details,
-    slot_details,
-)
+from installer.preflight.capacity import node_details, resource_details, slot_details
+from installer.preflight.capacity_architecture import architecture_details
 from installer.preflight.capacity_needs import needs_of, predictor
 from installer.preflight.capacity_packing import Need, fitting_settings, pack, resources_only
 from installer.preflight.world import Part

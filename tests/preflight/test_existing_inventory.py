@@ -12,11 +12,9 @@ from installer.preflight.existing_inventory import (
     Installation,
     Inventory,
     Seen,
-    ends_with,
-    owner_of,
-    repository,
     take_stock,
 )
+from installer.preflight.existing_owner import ends_with, owner_of, repository
 
 FOREIGN = load_foreign()
 CONTROLLER = "quay.io/jetstack/cert-manager-controller:v0.15.1"

@@ -12,14 +12,12 @@ from installer.core.checks import Detail
 from installer.core.objects import Ref
 from installer.preflight.existing_halves import halves
 from installer.preflight.existing_inventory import (
-    OURS,
-    UNKNOWN,
     Definition,
     Installation,
     Inventory,
-    Owner,
     Workload,
 )
+from installer.preflight.existing_owner import OURS, UNKNOWN, Owner
 from installer.preflight.existing_verdicts import (
     adoption_refused,
     duplicates,
