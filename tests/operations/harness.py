@@ -12,6 +12,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from audit import audited_writes as audited_writes
+
 from installer.cluster import ledger as ledgers
 from installer.cluster.client import Cluster
 from installer.cluster.lock import LEASE
@@ -19,7 +21,6 @@ from installer.core.objects import Object, Ref, ref_of
 from installer.sandbox.lifecycle import SandboxInfo
 
 _SERVER_SET = ("creationTimestamp", "generation", "managedFields", "resourceVersion", "uid")
-_WRITES = ("create", "update", "patch", "delete", "deletecollection")
 
 
 @dataclass(slots=True)
@@ -214,23 +215,6 @@ def assert_complete(there: Place, expected: EndState, release: str = RELEASE) ->
     assert (ledger.state, ledger.release) == ("installed", release)
     assert set(ledger.owners()) == {ref.identity for ref in expected}
     assert cluster.get(LEASE) is None
-
-
-def audited_writes(audit_log: Path, agent: str = "kserve-installer/") -> list[str]:
-    """Write requests in an API server's audit log that came from our command.
-
-    Dry runs store nothing, nor do reviews of the caller's own rights.
-    """
-    writes = []
-    for line in audit_log.read_text().splitlines():
-        entry = json.loads(line)
-        if not str(entry.get("userAgent", "")).startswith(agent):
-            continue
-        uri = entry["requestURI"]
-        harmless = "dryRun=All" in uri or "/selfsubject" in uri
-        if entry["verb"] in _WRITES and not harmless:
-            writes.append(f"{entry['verb']} {entry['requestURI']}")
-    return writes
 
 
 def applied_refs(result: Result) -> list[Ref]:

@@ -183,12 +183,12 @@ def test_a_release_is_installed_and_removed_with_exactly_these_rights(
     checks = ["preflight", RELEASE, "--only", "rights", *flags, *mirror]
     until(lambda: command(*checks).returncode == 0)
 
-    installed = command("install", RELEASE, "--yes", *flags, *mirror)
+    installed = command("install", RELEASE, "--yes", *flags, *mirror, timeout=600)
     assert installed.returncode == 0, installed.stdout[-3000:]
     report = json.loads(command("status", *flags).stdout)
     assert report["healthy"]
     assert not report["drift"]
-    removed = command("uninstall", "--yes", *flags)
+    removed = command("uninstall", "--yes", *flags, timeout=600)
     assert removed.returncode == 0, removed.stdout[-3000:]
     assert admin.list("apps/v1", "Deployment").items == []
     assert refused_writes(sandbox.audit_log) == []
