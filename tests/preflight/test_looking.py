@@ -14,9 +14,11 @@ from fault_proxy import FaultProxy
 from foreign_installs import deployment, namespace, placed
 
 from installer.catalog.sources import SourceOptions
+from installer.cluster import ledger as ledgers
 from installer.cluster import watching
 from installer.cluster.client import Cluster
 from installer.cluster.errors import ApiError
+from installer.cluster.ledger import Ledger
 from installer.core.cancel import Cancel
 from installer.core.checks import Detail, failed, note
 from installer.core.errors import InstallerError, Interrupted
@@ -266,3 +268,21 @@ def test_what_runs_is_told_to_somebody_who_may_not_list_crds_and_nodes(
     for kind, detail in zip(("customresourcedefinitions", "nodes"), details[1:], strict=True):
         assert f'cannot list resource "{kind}"' in detail.reason
         assert f"the right to list {kind}" in detail.remedy
+
+
+@pytest.mark.cluster
+def test_beside_another_release_of_ours_what_an_upgrade_changes_in_steps_is_left_to_it(
+    look: Any, sandbox_factory: Any
+) -> None:
+    own = sandbox_factory("1.20.2", fresh=True)
+    cluster = Cluster.connect(kubeconfig=str(own.kubeconfig))
+    space = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": ledgers.NAMESPACE}}
+    cluster.create(space)
+    ledgers.write_stack(cluster, Ledger(release="kfserving-0.5.1", state="installed"))
+    found = look(own, release="kfserving-0.6.1", only=("apis", "existing", "crds"))
+    lifecycle.down(own.name)
+    assert found["existing-release"].verdict == "failed"
+    for name in ("apis-valid", "apis-conflicts", "crds-stored-versions"):
+        (detail,) = found[name].details
+        assert detail.verdict == "unknown"
+        assert "`kserve-installer upgrade kfserving-0.6.1`" in detail.remedy
