@@ -13,8 +13,21 @@ from typing import Any
 from installer import __version__
 from installer.cli import fleet_flags
 from installer.cli.bench_flags import bench_flags
-from installer.cli.parser import PROGRAM, Parser, duration, positive
-from installer.cli.serving_flags import name_argument, request_flags
+from installer.cli.parser import PROGRAM, Parser, positive
+from installer.cli.serving_flags import model_flags, name_argument, request_flags
+from installer.cli.shared_flags import (
+    adopt_flag,
+    catalog_flag,
+    cluster_flags,
+    output_flags,
+    ownership_flag,
+    releases_argument,
+    run_flags,
+    settings_flag,
+    skip_flag,
+    source_flags,
+    timeout_flag,
+)
 from installer.cli.upgrade_flags import (
     backup_flags,
     care_flags,
@@ -57,7 +70,7 @@ def build(program: str = PROGRAM) -> Parser:
         verbose=False,
         output="text",
     )
-    _output_flags(parser)
+    output_flags(parser)
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", dest="command")
     _preflight(commands)
     _plan(commands)
@@ -87,7 +100,7 @@ def build(program: str = PROGRAM) -> Parser:
 def _command(commands: Any, name: str, run: str | None, text: str, formats: str = "") -> Parser:
     parser: Parser = commands.add_parser(name, help=text[0].lower() + text[1:-1], description=text)
     parser.set_defaults(run=run, parser=parser)
-    _output_flags(parser)
+    output_flags(parser)
     if formats:
         parser.add_argument(
             "-o",
@@ -100,64 +113,6 @@ def _command(commands: Any, name: str, run: str | None, text: str, formats: str 
     return parser
 
 
-def _output_flags(parser: Parser) -> None:
-    # Allowed before and after the command: the later parser must not reset what the first saw.
-    group = parser.add_argument_group("output")
-    quiet = argparse.SUPPRESS
-    text = "no colours; NO_COLOR in the environment does the same"
-    group.add_argument("--no-color", action="store_true", default=quiet, help=text)
-    text = "one line per object"
-    group.add_argument("-v", "--verbose", action="store_true", default=quiet, help=text)
-    text = "tracebacks of unexpected errors"
-    group.add_argument("--debug", action="store_true", default=quiet, help=text)
-
-
-def _cluster_flags(parser: Parser) -> None:
-    group = parser.add_argument_group("cluster")
-    text = "kubeconfig file (default: $KUBECONFIG, else ~/.kube/config, else in-cluster)"
-    group.add_argument("--kubeconfig", metavar="FILE", help=text)
-    text = "context in the kubeconfig (default: the current one)"
-    group.add_argument("--context", metavar="NAME", help=text)
-
-
-def _run_flags(parser: Parser, seconds: float = 900.0, shown: str = "15m") -> None:
-    text = "show what would be done; write nothing"
-    parser.add_argument("--dry-run", action="store_true", help=text)
-    _timeout_flag(parser, seconds, shown)
-    parser.add_argument(
-        "-y", "--yes", action="store_true", help="do not ask before the first write"
-    )
-
-
-def _source_flags(parser: Parser) -> None:
-    group = parser.add_argument_group("sources")
-    text = "take sources from this folder or URL, laid out HOST/PATH"
-    group.add_argument("--mirror", metavar="DIR|URL", help=text)
-    group.add_argument("--bundle", metavar="FILE", help="take sources from this bundle file")
-    text = "use this catalog instead of the packaged one"
-    group.add_argument("--catalog", metavar="DIR", help=text)
-
-
-def _settings_flag(parser: Parser) -> None:
-    text = "settings file; may be given several times, later files win"
-    parser.add_argument("-f", "--settings", metavar="FILE", action="append", default=[], help=text)
-
-
-def _ownership_flag(parser: Parser) -> None:
-    text = "take fields over from other field managers instead of stopping"
-    parser.add_argument("--take-ownership", action="store_true", help=text)
-
-
-def _skip_flag(parser: Parser) -> None:
-    text = "checks not to run, by id; see: preflight --list"
-    parser.add_argument("--skip", metavar="ID[,ID]", action="append", default=[], help=text)
-
-
-def _adopt_flag(parser: Parser) -> None:
-    text = "take these components over from whoever installed them; see docs/checks.md"
-    parser.add_argument("--adopt", metavar="NAME[,NAME]", action="append", default=[], help=text)
-
-
 def _preflight(commands: Any) -> None:
     text = "Check whether a release can be installed on a cluster; write nothing."
     run = "installer.cli.preflight_command:preflight"
@@ -167,13 +122,13 @@ def _preflight(commands: Any) -> None:
     parser.add_argument("--all-releases", action="store_true", help=text)
     text = "print every check with its id and what it looks at"
     parser.add_argument("--list", action="store_true", help=text)
-    _skip_flag(parser)
+    skip_flag(parser)
     text = "run the checks of these categories only"
     parser.add_argument("--only", metavar="CATEGORY", action="append", default=[], help=text)
-    _adopt_flag(parser)
-    _settings_flag(parser)
-    _cluster_flags(parser)
-    _source_flags(parser)
+    adopt_flag(parser)
+    settings_flag(parser)
+    cluster_flags(parser)
+    source_flags(parser)
 
 
 def _plan(commands: Any) -> None:
@@ -187,12 +142,12 @@ def _plan(commands: Any) -> None:
     parser.add_argument("--exit-code", action="store_true", help=text)
     text = "write the plan to this file, for install --plan"
     parser.add_argument("--save", metavar="FILE", help=text)
-    _settings_flag(parser)
+    settings_flag(parser)
     text = "plan to take fields over from other field managers"
     parser.add_argument("--take-ownership", action="store_true", help=text)
-    _adopt_flag(parser)
-    _cluster_flags(parser)
-    _source_flags(parser)
+    adopt_flag(parser)
+    cluster_flags(parser)
+    source_flags(parser)
 
 
 def _install(commands: Any) -> None:
@@ -202,17 +157,17 @@ def _install(commands: Any) -> None:
     parser.add_argument("release", metavar="RELEASE", nargs="?", help="release name; see: releases")
     text = "do what this file of plan --save says, or nothing when the cluster moved on since"
     parser.add_argument("--plan", metavar="FILE", help=text)
-    _settings_flag(parser)
-    _skip_flag(parser)
-    _run_flags(parser)
+    settings_flag(parser)
+    skip_flag(parser)
+    run_flags(parser)
     text = "wait until each stage is ready before the next begins (default)"
     parser.add_argument("--wait", action=argparse.BooleanOptionalAction, default=True, help=text)
-    _ownership_flag(parser)
-    _adopt_flag(parser)
+    ownership_flag(parser)
+    adopt_flag(parser)
     text = "first delete webhook configurations of these components that nobody serves any more"
     parser.add_argument("--remove-stale-webhooks", action="store_true", help=text)
-    _cluster_flags(parser)
-    _source_flags(parser)
+    cluster_flags(parser)
+    source_flags(parser)
 
 
 def _upgrade(commands: Any) -> None:
@@ -239,12 +194,12 @@ def _rollback(commands: Any) -> None:
 def _moving_flags(parser: Parser) -> None:
     """What commands take that go from one release to another."""
     parser.set_defaults(events=True)
-    _settings_flag(parser)
-    _skip_flag(parser)
-    _run_flags(parser, 7200.0, "2h")
-    _ownership_flag(parser)
-    _cluster_flags(parser)
-    _source_flags(parser)
+    settings_flag(parser)
+    skip_flag(parser)
+    run_flags(parser, 7200.0, "2h")
+    ownership_flag(parser)
+    cluster_flags(parser)
+    source_flags(parser)
 
 
 def _rehearse(commands: Any) -> None:
@@ -253,11 +208,11 @@ def _rehearse(commands: Any) -> None:
     parser = _command(commands, "rehearse", run, text, "text|json")
     parser.set_defaults(events=True)
     rehearse_flags(parser)
-    _settings_flag(parser)
-    _skip_flag(parser)
-    _timeout_flag(parser, 7200.0, "2h")
-    _cluster_flags(parser)
-    _source_flags(parser)
+    settings_flag(parser)
+    skip_flag(parser)
+    timeout_flag(parser, 7200.0, "2h")
+    cluster_flags(parser)
+    source_flags(parser)
 
 
 def _backup(commands: Any) -> None:
@@ -267,10 +222,9 @@ def _backup(commands: Any) -> None:
     parser.set_defaults(events=True)
     text = "file to write (default: a new one in the state folder, whose name is told)"
     parser.add_argument("file", metavar="FILE", nargs="?", help=text)
-    _timeout_flag(parser, 7200.0, "2h")
-    _cluster_flags(parser)
-    text = "use this catalog instead of the packaged one"
-    parser.add_argument("--catalog", metavar="DIR", help=text)
+    timeout_flag(parser, 7200.0, "2h")
+    cluster_flags(parser)
+    catalog_flag(parser)
 
 
 def _restore(commands: Any) -> None:
@@ -282,8 +236,8 @@ def _restore(commands: Any) -> None:
     text = "objects that are there and differ: refuse (default), keep or overwrite"
     choices = ("refuse", "keep", "overwrite")
     parser.add_argument("--existing", metavar="WHAT", choices=choices, default="refuse", help=text)
-    _run_flags(parser, 7200.0, "2h")
-    _cluster_flags(parser)
+    run_flags(parser, 7200.0, "2h")
+    cluster_flags(parser)
 
 
 def _status(commands: Any) -> None:
@@ -293,9 +247,9 @@ def _status(commands: Any) -> None:
     parser.add_argument("--exit-code", action="store_true", help=text)
     text = "show every field that differs and who made it; -v: controllers' fields too"
     parser.add_argument("--drift", action="store_true", help=text)
-    _settings_flag(parser)
-    _cluster_flags(parser)
-    _source_flags(parser)
+    settings_flag(parser)
+    cluster_flags(parser)
+    source_flags(parser)
 
 
 def _verify(commands: Any) -> None:
@@ -303,24 +257,11 @@ def _verify(commands: Any) -> None:
     run = "installer.cli.verify_command:verify"
     parser = _command(commands, "verify", run, text, "text|json")
     parser.set_defaults(events=True)
-    group = parser.add_argument_group("which model (default: upstream's flowers sample)")
-    which = group.add_mutually_exclusive_group()
-    text = "a container image that answers predictions by itself"
-    which.add_argument("--predictor-image", metavar="IMAGE", help=text)
-    text = "another TensorFlow model"
-    which.add_argument("--storage-uri", metavar="URI", help=text)
-    text = "the InferenceService in this file"
-    which.add_argument("--isvc", metavar="FILE", help=text)
-    text = "one that exists; nothing is made and nothing removed"
-    which.add_argument("--use", metavar="[NAMESPACE/]NAME", help=text)
-    text = "what is sent to the model (default: the sample's input; with --use its state is asked)"
-    group.add_argument("--data", metavar="FILE", help=text)
-    text = "the answer must be this JSON (default: a prediction for each instance)"
-    group.add_argument("--expect", metavar="FILE", help=text)
+    model_flags(parser)
     parser.add_argument("--keep", action="store_true", help="do not remove what was made")
-    _timeout_flag(parser, 600.0, "10m")
+    timeout_flag(parser, 600.0, "10m")
     request_flags(parser)
-    _cluster_flags(parser)
+    cluster_flags(parser)
 
 
 def _trace(commands: Any) -> None:
@@ -332,9 +273,9 @@ def _trace(commands: Any) -> None:
     parser.add_argument("--html", metavar="FILE", help=text)
     text = "send a real request too (default); it wakes what is scaled to zero"
     parser.add_argument("--request", action=argparse.BooleanOptionalAction, default=True, help=text)
-    _timeout_flag(parser, 60.0, "1m")
+    timeout_flag(parser, 60.0, "1m")
     request_flags(parser)
-    _cluster_flags(parser)
+    cluster_flags(parser)
 
 
 def _autoscaling(commands: Any) -> None:
@@ -344,7 +285,7 @@ def _autoscaling(commands: Any) -> None:
     name_argument(parser)
     text = "also say how many pods so many requests at the same time would have"
     parser.add_argument("--concurrency", metavar="N", type=positive, help=text)
-    _cluster_flags(parser)
+    cluster_flags(parser)
 
 
 def _bench(commands: Any) -> None:
@@ -353,24 +294,19 @@ def _bench(commands: Any) -> None:
     name_argument(parser)
     bench_flags(parser)
     request_flags(parser, limit=False)
-    _cluster_flags(parser)
-
-
-def _timeout_flag(parser: Parser, seconds: float, shown: str) -> None:
-    text = f"limit for the whole run, e.g. 10m or 90s (default: {shown})"
-    parser.add_argument("--timeout", metavar="DURATION", type=duration, default=seconds, help=text)
+    cluster_flags(parser)
 
 
 def _uninstall(commands: Any) -> None:
     text = "Remove what was installed, in the order that lets finalizers run."
     parser = _command(commands, "uninstall", "installer.cli.engines:uninstall", text, "text|json")
     parser.set_defaults(events=True)
-    _run_flags(parser)
+    run_flags(parser)
     text = "delete InferenceServices too; without it their presence stops the uninstall"
     parser.add_argument("--delete-inferenceservices", action="store_true", help=text)
     text = "delete users' other custom resources of the removed kinds too, such as Certificates"
     parser.add_argument("--delete-custom-resources", action="store_true", help=text)
-    _cluster_flags(parser)
+    cluster_flags(parser)
 
 
 def _fleet(commands: Any) -> None:
@@ -402,25 +338,23 @@ def _rbac(commands: Any) -> None:
     parser.add_argument("--from", dest="origin", metavar="RELEASE", help=text)
     text = "with --from: for upgrades with --no-backup, which read no Secrets of users"
     parser.add_argument("--no-backup", action="store_true", help=text)
-    _settings_flag(parser)
-    _source_flags(parser)
+    settings_flag(parser)
+    source_flags(parser)
 
 
 def _releases(commands: Any) -> None:
     text = "List the releases that can be installed."
     run = "installer.cli.catalog_commands:releases"
     parser = _command(commands, "releases", run, text, "text|json|yaml")
-    text = "use this catalog instead of the packaged one"
-    parser.add_argument("--catalog", metavar="DIR", help=text)
+    catalog_flag(parser)
 
 
 def _images(commands: Any) -> None:
     text = "List the images that releases take, for a registry or nodes without a network."
     run = "installer.cli.bundle_commands:images"
     parser = _command(commands, "images", run, text, "text|json|yaml")
-    _releases_argument(parser, "+")
-    text = "use this catalog instead of the packaged one"
-    parser.add_argument("--catalog", metavar="DIR", help=text)
+    releases_argument(parser, "+")
+    catalog_flag(parser)
 
 
 def _bundle(commands: Any) -> None:
@@ -432,21 +366,13 @@ def _bundle(commands: Any) -> None:
     parser = _command(inner, "create", f"{module}:create", text, "text|json")
     text = "file to write; compressed when it ends with .gz or .tgz"
     parser.add_argument("file", metavar="FILE", help=text)
-    _releases_argument(parser, "+")
-    _source_flags(parser)
+    releases_argument(parser, "+")
+    source_flags(parser)
     text = "Verify a bundle or a mirror's folder, and say which releases it holds."
     parser = _command(inner, "inspect", f"{module}:inspect", text, "text|json")
     parser.add_argument("file", metavar="FILE", help="bundle, or folder laid out as a mirror")
-    _releases_argument(parser, "*")
-    text = "use this catalog instead of the packaged one"
-    parser.add_argument("--catalog", metavar="DIR", help=text)
-
-
-def _releases_argument(parser: Parser, count: str) -> None:
-    text = "release name; see: releases"
-    parser.add_argument("releases", metavar="RELEASE", nargs=count, help=text)
-    text = "with every stop of the upgrade from this release, and the way back to it"
-    parser.add_argument("--from", metavar="RELEASE", dest="origin", default="", help=text)
+    releases_argument(parser, "*")
+    catalog_flag(parser)
 
 
 def _catalog(commands: Any) -> None:

@@ -61,3 +61,21 @@ def _header(text: str) -> tuple[str, str]:
     if not colon or not name.strip() or "\n" in text:
         raise UsageError("a header is written NAME: VALUE", kind="usage", object="-H")
     return name.strip(), value.strip()
+
+
+def model_flags(parser: Parser) -> None:
+    """Which model `verify` asks, and for what."""
+    group = parser.add_argument_group("which model (default: upstream's flowers sample)")
+    which = group.add_mutually_exclusive_group()
+    text = "a container image that answers predictions by itself"
+    which.add_argument("--predictor-image", metavar="IMAGE", help=text)
+    text = "another TensorFlow model"
+    which.add_argument("--storage-uri", metavar="URI", help=text)
+    text = "the InferenceService in this file"
+    which.add_argument("--isvc", metavar="FILE", help=text)
+    text = "one that exists; nothing is made and nothing removed"
+    which.add_argument("--use", metavar="[NAMESPACE/]NAME", help=text)
+    text = "what is sent to the model (default: the sample's input; with --use its state is asked)"
+    group.add_argument("--data", metavar="FILE", help=text)
+    text = "the answer must be this JSON (default: a prediction for each instance)"
+    group.add_argument("--expect", metavar="FILE", help=text)
