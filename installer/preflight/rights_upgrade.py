@@ -11,7 +11,7 @@ from itertools import pairwise
 
 from installer.catalog.facts import webhooks_of
 from installer.core.objects import Object, Ref
-from installer.plan.api_group import DEPENDENTS, PLURALS
+from installer.plan.api_group import DEPENDENTS, PLURALS, without_pods
 from installer.plan.stored import versions_of
 from installer.plan.wanted import Wanted
 from installer.preflight.rights_needed import Right, plural_of
@@ -91,12 +91,11 @@ def _moving(groups: tuple[str, str], stops: Sequence[Stop]) -> Iterator[Right]:
     """Objects made anew in another API group, and what they own handed over to them."""
     for group in groups:
         for plural in PLURALS.values():
-            for verb in ("get", "create", "update", "patch", "delete"):
+            for verb in ("get", "create", "patch", "delete"):
                 yield Right("", group, plural, verb)
-        # objects that are stored at more than one version are written before
-        for plural in PLURALS.values():
-            name = f"{plural}.{group}"
-            yield Right("", _DEFINITIONS, "customresourcedefinitions/status", "patch", name)
+        # one that was changed meanwhile is written whole; so are those stored at several versions
+        yield Right("", group, _INFERENCE, "update")
+    yield from _several_versions(groups, stops)
     for api_version, kind in DEPENDENTS:
         group = Ref(api_version, kind, "", "").group
         for verb in ("get", "list", "patch"):
@@ -106,11 +105,24 @@ def _moving(groups: tuple[str, str], stops: Sequence[Stop]) -> Iterator[Right]:
     for item in (item for stop in stops for item in stop if item.ref.kind in _WEBHOOKS):
         if not _called_for(item.body, groups):
             continue
-        yield Right("", _HOOKS, plural_of(item.ref.kind), "update", item.ref.name)
-        for hook in webhooks_of(item.body):
+        hooks = webhooks_of(item.body)
+        if without_pods(hooks)[0]:  # what is left when the others go: else it is deleted
+            yield Right("", _HOOKS, plural_of(item.ref.kind), "update", item.ref.name)
+        for hook in hooks:
             place = hook["clientConfig"]["service"]["namespace"]
             for kind in ("StatefulSet", "Deployment"):
                 yield Right(place, "apps", plural_of(kind), "list")
+
+
+def _several_versions(groups: Iterable[str], stops: Sequence[Stop]) -> Iterator[Right]:
+    """Kinds that are moved and may be stored at more than one version: written at one before."""
+    moved = {f"{plural}.{group}" for group in groups for plural in PLURALS.values()}
+    for item in (item for stop in stops for item in stop if item.ref.kind == _CRD):
+        if item.ref.name in moved and len(versions_of(item.body).names) > 1:
+            spec = item.body["spec"]
+            yield Right("", spec["group"], spec["names"]["plural"], "update")
+            name = item.ref.name
+            yield Right("", _DEFINITIONS, "customresourcedefinitions/status", "patch", name)
 
 
 def _called_for(configuration: Object, groups: Iterable[str]) -> bool:
