@@ -175,6 +175,8 @@ def summary(
     if options.diff:
         for cluster in report.clusters:
             yield from _differences(cluster, terminal)
+    if warned := list(_warnings(report.clusters)):
+        yield from ("", *(terminal.paint(line, "yellow") for line in warned))
     for cluster in report.clusters:
         if cluster.message:
             yield ""
@@ -186,6 +188,20 @@ def summary(
     if any(c.outcome not in ("done", "unchanged") for c in report.clusters):
         resume = again if options.resume else f"{again} --resume"
         yield f"What is left: {resume}"
+
+
+def _warnings(clusters: Sequence[ClusterRun]) -> Iterator[str]:
+    """What checks found that stops nothing, each once with the names that it is about."""
+    found: dict[str, list[str]] = {}
+    for cluster in clusters:
+        for finding in cluster.details.get("findings") or ():
+            for detail in finding.get("details") or [finding]:
+                if detail["verdict"] in ("warning", "unknown"):
+                    parts = [f"{finding['check']}: {detail['reason']}", detail.get("remedy")]
+                    said = "; ".join(filter(None, parts))
+                    found.setdefault(f"{detail['verdict']} {said}", []).append(cluster.name)
+    for said, names in found.items():
+        yield f"{', '.join(names)}: {said}"
 
 
 def _differences(cluster: ClusterRun, terminal: Terminal) -> Iterator[str]:

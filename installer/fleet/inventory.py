@@ -163,7 +163,6 @@ def _of_release(host: Host, places: Places, options: FleetOptions) -> Iterator[P
         near = difflib.get_close_matches(name, releases, n=1)
         meant = near[0] if near else "a name that `kserve-installer releases` lists"
         yield _problem(host, places, "kserve_release", f"there is no release {name!r}", meant)
-        return
     components = [ref.name for ref in releases[name].components] if name in releases else None
     yield from _of_settings(host, places, components)
 

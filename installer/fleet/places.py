@@ -120,6 +120,7 @@ def _items(places: Places, file: Path, node: Any, what: str) -> Iterator[tuple[s
 
 def _read_ini(places: Places, file: Path, text: str) -> None:
     group, part = "ungrouped", ""
+    seen: dict[tuple[str, str], int] = {}
     for line, raw in enumerate(text.splitlines(), 1):
         content = raw.strip()
         if not content or content[0] in "#;":
@@ -130,17 +131,22 @@ def _read_ini(places: Places, file: Path, text: str) -> None:
             name = content.partition("=")[0].strip()
             places.variables["group", group, name] = (str(file), line)
         elif part != "children":
-            _read_ini_host(places, (str(file), line), content)
+            host = _read_ini_host(places, (str(file), line), content)
+            if (group, host) in seen:
+                places.twice.append((f"host {host}", (str(file), line), seen[group, host]))
+            seen[group, host] = line
 
 
-def _read_ini_host(places: Places, place: Place, content: str) -> None:
+def _read_ini_host(places: Places, place: Place, content: str) -> str:
+    """The host of the line, whose variables are noted."""
     try:
         host, *words = shlex.split(content, comments=True)
     except ValueError:
-        return  # an open quote: Ansible says so
+        return content  # an open quote: Ansible says so
     places.hosts.setdefault(host, place)
     for word in words:
         places.variables["host", host, word.partition("=")[0]] = place
+    return host
 
 
 def groups_of(host: str, groups: Mapping[str, Any]) -> list[str]:

@@ -25,6 +25,11 @@ _MODULES = {
     "status": "kserve_facts",
 }
 _CONTINUES = "stopped on the way; a later run continues there"
+_NO_VAULT = "no vault secrets found"
+"""Ansible's own words: ansible-core, parsing/vault."""
+_VAULT_REMEDY = "Name the file of the vault's password with --vault-password-file."
+_PREFIX = "Task failed: "
+"""What ansible-core puts before some messages since 2.19."""
 _OF_NODES = "kserve_hosts_check"
 _COUNTS = ("created", "changed_objects", "deleted")
 _DETAILS = (
@@ -118,5 +123,6 @@ class Recorder:
 
 
 def _message(result: Mapping[str, Any]) -> str:
-    said = str(result.get("msg") or "it failed without a message")
-    return masked(" ".join(said.split()))
+    told = str(result.get("msg") or "it failed without a message").removeprefix(_PREFIX)
+    said = masked(" ".join(told.split()))
+    return f"{said} {_VAULT_REMEDY}" if _NO_VAULT in said else said

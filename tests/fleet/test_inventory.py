@@ -112,6 +112,16 @@ def test_a_release_that_does_not_exist_names_the_nearest(path: Path) -> None:
     ]
 
 
+def test_settings_are_judged_too_when_the_release_is_unknown(path: Path) -> None:
+    settings = "kserve_settings: {gateway: {type: Portal}}"
+    text = GOOD.replace("0.5.1", "0.5.2").replace("kserve_context: one", settings)
+
+    problems = _problems(path, text)
+
+    assert any("there is no release" in problem for problem in problems)
+    assert any("one.kserve_settings.gateway.type" in problem for problem in problems)
+
+
 def test_machines_are_looked_at_by_preflight_alone_and_their_variables_too(path: Path) -> None:
     text = GOOD + "nodes:\n  hosts:\n    node-1:\n      kserve_hosts_disk_gib: {}\n"
 
@@ -126,6 +136,15 @@ def test_a_cluster_listed_twice_in_one_group_is_refused(path: Path) -> None:
 
     assert _problems(path, text) == [
         "inventory:14: host two is here a second time; expected it once; the other is in line 12"
+    ]
+
+
+def test_a_cluster_listed_twice_in_one_section_of_an_ini_inventory_is_refused(path: Path) -> None:
+    text = "[clusters]\none kserve_context=a\n[clusters:vars]\nkserve_release=kfserving-0.5.1\n"
+    again = "[others]\none\n[clusters]\n# once more\none kserve_context=b\n"
+
+    assert _problems(path, text + again) == [
+        "inventory:9: host one is here a second time; expected it once; the other is in line 2"
     ]
 
 

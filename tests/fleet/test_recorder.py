@@ -40,6 +40,15 @@ def test_a_failure_keeps_the_exit_code_and_the_sentence_of_the_command() -> None
     assert (cluster.outcome, cluster.code, cluster.message) == ("failed", 3, "too new")
 
 
+def test_a_vault_without_its_password_says_how_to_give_it() -> None:
+    said = "Task failed: Attempting to decrypt but no vault secrets found."
+
+    cluster = _recorded(_event("failed", msg=said))
+
+    assert cluster.message.startswith("Attempting to decrypt")
+    assert cluster.message.endswith("with --vault-password-file.")
+
+
 def test_a_failure_of_another_task_is_one_of_the_inventory() -> None:
     cluster = _recorded(_event("failed", "assert", msg="one and two are one cluster"))
 

@@ -9,6 +9,10 @@ GIB = 1024**3
 _DEBIAN = ("debian", "ubuntu")
 _RED_HAT = ("rhel", "fedora", "centos", "rocky", "almalinux", "ol", "amzn")
 _PREPARE = "run the playbook prepare-hosts"
+_OPEN_FILES = 65536
+"""Files that a model server may need. Up to 1.7 containerd's unit set 1048576 or more; since
+2.0 it sets nothing, and containers get systemd's 1024. Source: containerd/containerd, pull request
+8924; 65536 is what Container-Optimized OS had, its issue 3201."""
 
 
 def supported(release):
@@ -28,6 +32,7 @@ def findings(facts, wanted):
         *(_sysctl(facts, name, least) for name, least in sorted(wanted["sysctls"].items())),
         _clock(facts, wanted),
         _runtime(facts),
+        _open_files(facts),
         _mirrors(facts, wanted),
         _proxy(facts),
         *(_registry(name, problem) for name, problem in facts["registries"].items()),
@@ -108,6 +113,18 @@ def _runtime(facts):
         reason = "there is no containerd; other runtimes are not looked at"
         return _finding("host-runtime", "skipped", reason)
     return _finding("host-runtime", "ok", facts["containerd"])
+
+
+def _open_files(facts):
+    """What containerd may open at a time, since containers inherit it."""
+    limit = facts["open_files"]
+    if limit is None:
+        return _finding("host-open-files", "skipped", "containerd does not run, or is not visible")
+    if limit < _OPEN_FILES:
+        reason = f"containers may have {limit} files open, as containerd, which starts them"
+        remedy = f"set LimitNOFILE={_OPEN_FILES}:524288 in a drop-in of containerd.service"
+        return _finding("host-open-files", "warning", reason, remedy)
+    return _finding("host-open-files", "ok", f"containers may have {limit} files open")
 
 
 def _mirrors(facts, wanted):

@@ -10,7 +10,7 @@ version_added: 1.0.0
 author: kserve-installer maintainers
 description:
   - Reads the system, cgroup version, CPU, memory, disk, kernel limits, clock, containerd with its
-    mirrors and proxy, and whether registries accept connections.
+    limit of open files, mirrors and proxy, and whether registries accept connections.
   - Writes nothing. Fails when a check fails.
 options:
   sysctls:
@@ -182,6 +182,7 @@ def _facts(asked, wanted):
         "sysctls": {name: _sysctl(name) for name in wanted["sysctls"]},
         "skew": time.time() - clock if clock is not None else None,
         "containerd": _version("containerd"),
+        "open_files": _open_files("containerd"),
         "mirrors": sorted(file.parent.name for file in containerd.glob("certs.d/*/hosts.toml")),
         "config_path": bool(_CONFIG_PATH.search(_text(containerd / "config.toml"))),
         "proxy": _proxy(root / "etc/systemd/system/containerd.service.d"),
@@ -223,6 +224,16 @@ def _version(program):
     return done.stdout.strip()
 
 
+def _open_files(program):
+    """The soft limit of a running program; None when it does not run, or may not be looked at."""
+    for comm in Path("/proc").glob("[0-9]*/comm"):
+        if _text(comm).strip() == program:
+            limits = _text(comm.with_name("limits"))
+            soft = re.search(r"^Max open files\s+(\d+)", limits, re.MULTILINE)
+            return int(soft[1]) if soft else None
+    return None
+
+
 def _proxy(folder):
     """Variables of containerd's unit; a later file wins, as for systemd."""
     found = {}
@@ -256,6 +267,8 @@ def _connect(name):
     try:
         with socket.create_connection((host, int(port or 443)), _SECONDS):
             return ""
+    except socket.gaierror as problem:
+        return f"its name is not found ({problem.strerror})"
     except OSError as problem:
         return problem.strerror or str(problem)
 
