@@ -12,7 +12,7 @@ SHELL_SCRIPTS := $(wildcard tools/*.sh) .ci/run
 WORKERS ?= 2
 PYTHON_FILES := installer tests tools benchmarks playbooks
 
-.PHONY: help setup etcd demo test test-kill molecule test-catalog lint format format-check check docs bench bench-fleet clean
+.PHONY: help setup etcd demo test test-kill test-catalog test-ansible molecule lint format format-check check docs bench bench-fleet clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -30,13 +30,16 @@ demo: setup etcd ## a sandbox, preflight, plan, an install on it, and proof that
 	@tools/demo.sh
 
 test: setup etcd ## all tests but the long ones; ARGS="-k word" chooses, WORKERS=1 one at a time
-	@$(BIN)/pytest -m "not kill and not catalog" -n $(WORKERS) --dist loadfile $(ARGS)
+	@$(BIN)/pytest -m "not kill and not catalog and not ansible" -n $(WORKERS) --dist loadfile $(ARGS)
 
 test-kill: setup etcd ## SIGKILL at every event of an install: hours; KILL_SHARD=3/8 for a part
 	@$(BIN)/pytest -m kill $(ARGS)
 
 test-catalog: setup etcd ## every release whose manifests are at hand, and upgrades between them
 	@$(BIN)/pytest -m catalog $(ARGS)
+
+test-ansible: setup etcd ## the playbooks with each release of ansible-core, from the package index
+	@$(BIN)/pytest -m ansible $(ARGS)
 
 molecule: setup etcd ## molecule's scenarios against sandboxes; ARGS="default" chooses
 	@tools/molecule.sh $(ARGS)
