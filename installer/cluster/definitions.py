@@ -12,6 +12,7 @@ import time
 from collections.abc import Sequence
 
 from installer.cluster.client import Cluster
+from installer.cluster.errors import ApiError
 from installer.cluster.wait import Pending, Progress, ignore, wait_ready
 from installer.core.cancel import Cancel
 from installer.core.errors import NotReady
@@ -19,6 +20,8 @@ from installer.core.objects import Ref, conditions
 
 STILL = 15.0
 """Seconds without one more CRD established after which those that hang are touched."""
+PATIENCE = 15.0
+"""Seconds for a touch."""
 _TOUCH = "kserve-installer/touched"
 
 
@@ -35,6 +38,7 @@ def wait_established(
     ends = began + deadline
     left = len(refs)
     seen = left
+    marked: set[Ref] = set()
 
     def count(pending: list[Pending], total: int) -> None:
         nonlocal seen
@@ -52,21 +56,41 @@ def wait_established(
                 progress=count,
                 waited=time.monotonic() - began,
             )
-            return
+            break
         except NotReady as slow:
             if slow.kind != "not-ready" or time.monotonic() >= ends:
                 raise
         if seen >= left:
-            _touch_hanging(cluster, refs)
+            marked |= touch_hanging(cluster, refs, cancel)
         left = seen
+    for ref in marked:
+        _touch(cluster, ref, None)
 
 
-def _touch_hanging(cluster: Cluster, refs: Sequence[Ref]) -> None:
-    """Update each CRD whose names are accepted and that is not established, and take it back."""
+def touch_hanging(cluster: Cluster, refs: Sequence[Ref], cancel: Cancel) -> set[Ref]:
+    """Update each CRD whose names are accepted and that is not established, and take it back.
+
+    Returns those on which a touch may have been left.
+    """
+    left: set[Ref] = set()
+    brief = cluster.under(cancel, patience=PATIENCE)
     for ref in refs:
         found = cluster.get(ref)
         have = conditions(found) if found else {}
         accepted = have.get("NamesAccepted", {}).get("status") == "True"
-        if accepted and have.get("Established", {}).get("status") != "True":
-            for value in ("true", None):
-                cluster.patch(ref, {"metadata": {"annotations": {_TOUCH: value}}})
+        hangs = accepted and have.get("Established", {}).get("status") != "True"
+        if hangs and not (_touch(brief, ref, "true") and _touch(brief, ref, None)):
+            left.add(ref)
+    return left
+
+
+def _touch(cluster: Cluster, ref: Ref, value: str | None) -> bool:
+    """Whether the server took it. One that is only slow may be busy with just this CRD, which is no
+    reason to end the wait for it."""
+    try:
+        cluster.patch(ref, {"metadata": {"annotations": {_TOUCH: value}}})
+    except ApiError as error:
+        if not error.failure.transient:
+            raise
+        return False
+    return True

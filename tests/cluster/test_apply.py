@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from fault_proxy import FaultProxy
 
+from installer.cluster import definitions
 from installer.cluster.apply import Applied, apply_all
 from installer.cluster.client import Cluster
 from installer.cluster.errors import ApiError
@@ -308,3 +309,34 @@ def test_large_crds_are_with_the_server_one_at_a_time(
     spans.sort()
     assert len(spans) == 3
     assert all(ended <= begun for (_, ended), (begun, _) in pairwise(spans)), spans
+
+
+def test_a_crd_that_the_server_is_too_busy_to_let_be_touched_is_waited_for(
+    proxy: FaultProxy, cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A busy server took half a minute for each of its own updates of a CRD, and no touch."""
+    monkeypatch.setattr(definitions, "PATIENCE", 2.0)
+    crd = large_crd("cherries")
+    cluster.create(crd)
+    definitions.wait_established(cluster, [ref_of(crd)], deadline=60, cancel=Cancel())
+    stored = cluster.get(ref_of(crd))
+    assert stored is not None
+    for condition in stored["status"]["conditions"]:
+        if condition["type"] == "Established":
+            condition["status"] = "False"
+    path = "/customresourcedefinitions/cherries"
+    proxy.on("GET", path, times=None, status=200, body=stored)
+    touch = proxy.on("PATCH", path, times=None, status=504)
+    through = Cluster.connect(kubeconfig=str(proxy.kubeconfig), retry_for=30)
+    left = definitions.touch_hanging(through, [ref_of(crd)], Cancel())
+    assert left == {ref_of(crd)}, "to be tried again"
+    assert touch.hits
+    proxy.clear()
+    proxy.on("GET", path, times=None, status=200, body=stored)
+    monkeypatch.setattr(definitions, "PATIENCE", 60.0)
+    assert definitions.touch_hanging(through, [ref_of(crd)], Cancel()) == set()
+    after = cluster.get(ref_of(crd))
+    assert after is not None
+    assert "annotations" not in after["metadata"]
+    assert after["metadata"]["resourceVersion"] != stored["metadata"]["resourceVersion"]
+    cluster.delete(ref_of(crd))
