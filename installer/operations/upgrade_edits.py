@@ -14,7 +14,7 @@ from installer.operations.prepare import wanted_maps
 from installer.operations.telling import warning
 from installer.operations.upgrade_hop import HopContext
 from installer.plan.edited import EXAMPLE, edited_keys, owners_of_keys
-from installer.plan.edits import DOMAIN, OLD_DOMAIN, Edit, Edits, onto
+from installer.plan.edits import DOMAIN, DOMAIN_CHANGED, OLD_DOMAIN, Edit, Edits, onto
 from installer.plan.gateway_names import (
     CONFIG_ISTIO,
     NET_ISTIO,
@@ -28,7 +28,6 @@ from installer.plan.merging import ABSENT, Conflict, merge
 from installer.plan.skip_rules import version_of
 from installer.plan.wanted import Wanted
 
-_DOMAIN_CHANGED = (1, 8, 0)
 _SHOWN = 200
 
 
@@ -195,7 +194,7 @@ def _must_pin(item: _Map, now: Versions, then: Versions) -> bool:
         return False
     old, new = version_of(now["knative-serving"]), version_of(then["knative-serving"])
     there = OLD_DOMAIN in dig(item.live, "data", default={})
-    return old < _DOMAIN_CHANGED <= new and not there and not _other_domains(item)
+    return old < DOMAIN_CHANGED <= new and not there and not _other_domains(item)
 
 
 def _other_domains(item: _Map) -> list[str]:

@@ -33,7 +33,9 @@ Edits = Mapping[str, Mapping[str, Edit]]
 
 DOMAIN, OLD_DOMAIN = "config-domain", "example.com"
 """Where Knative looks for its domain, and its default before 1.8, by the `_example` there in its
-manifests up to 0.25; from 1.8 it is the cluster's own (knative/serving; kserve/kserve#2596)."""
+manifests up to 0.25; since `DOMAIN_CHANGED` the cluster's own (knative/serving;
+kserve/kserve#2596)."""
+DOMAIN_CHANGED = (1, 8, 0)
 
 
 def onto(default: str | None) -> str:

@@ -11,6 +11,7 @@ from installer.catalog.platforms import LoadBalancer, Platform, load_platforms
 from installer.core.checks import Detail, failed, note, warning
 from installer.core.objects import Object, Ref, dig, ref_of
 from installer.preflight import network_control_plane as control_plane
+from installer.preflight import network_domain
 from installer.preflight.check import Check
 from installer.preflight.platform import platforms_of, provider_ids, serves
 from installer.preflight.settings_offer import offered
@@ -287,5 +288,6 @@ CHECKS = (
         "the nodes' own ports that load balancers take are free",
         _host_ports,
     ),
+    *network_domain.CHECKS,
     *control_plane.CHECKS,
 )

@@ -10,5 +10,7 @@ def offered(words: str, settings: Mapping[str, Any]) -> str:
     """`words (settings.yaml):` and the YAML beneath."""
     import yaml
 
-    text = yaml.safe_dump(settings, sort_keys=False, default_flow_style=None, width=100)
+    nested = any(isinstance(value, Mapping | list) for value in settings.values())
+    style = None if nested else False  # only what is inside stands on one line
+    text = yaml.safe_dump(settings, sort_keys=False, default_flow_style=style, width=100)
     return f"{words} (settings.yaml, given with -f):\n{text.rstrip()}"
