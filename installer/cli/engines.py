@@ -131,7 +131,7 @@ def _install(session: Session) -> Mapping[str, Any]:
         skip = (*skip, "existing-webhooks") if session.args.dry_run else skip
 
     def decide() -> Prepared:
-        found = operation.prepare(cluster, choice, session.emit, session.cancel)
+        found = operation.prepare_first(cluster, choice, session.emit, session.cancel)
         return planned.check(cluster, found)
 
     prepared = decide()

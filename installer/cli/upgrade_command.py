@@ -135,7 +135,7 @@ def _adopt(session: Session, cluster: Cluster, identity: Identity, options: Upgr
     choice = installing.choose(adopting(options.install, catalog, release))
 
     def decide() -> Prepared:
-        return installing.prepare(cluster, choice, session.emit, session.cancel)
+        return installing.prepare_first(cluster, choice, session.emit, session.cancel)
 
     prepared = decide()
     check_first(cluster, prepared, options.skip, session.emit, session.cancel)

@@ -21,14 +21,14 @@ from installer.operations.prepare import (
     Prepared,
     check_installed,
     choose,
-    prepare,
+    prepare_first,
 )
 from installer.operations.prune import prune
 from installer.operations.runs import begin_run, close_failed, end_run
 from installer.operations.tally import Tally
 from installer.plan.stages import STAGES
 
-__all__ = ["Choice", "InstallOptions", "Outcome", "Prepared", "choose", "execute", "prepare"]
+__all__ = ["Choice", "InstallOptions", "Outcome", "Prepared", "choose", "execute", "prepare_first"]
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,6 +16,7 @@ from installer.catalog.resolve import components_of, find_release
 from installer.catalog.sources import SourceOptions
 from installer.cluster import ledger as ledgers
 from installer.cluster.client import Cluster, Identity
+from installer.cluster.errors import ApiError
 from installer.cluster.ledger import Ledger
 from installer.core.cancel import Cancel
 from installer.core.errors import ChecksFailed, InvalidInput, Problem, UsageError
@@ -167,6 +168,19 @@ def prepare(cluster: Cluster, choice: Choice, emit: Emit, cancel: Cancel) -> Pre
     prepared = Prepared(options, identity, release, planned, external, prune, ledger)
     emit(_planned_event(prepared))
     return prepared
+
+
+def prepare_first(cluster: Cluster, choice: Choice, emit: Emit, cancel: Cancel) -> Prepared:
+    """`prepare` for a command that has written nothing yet: there, rights that are missing to read
+    what is needed are one of the things that must hold before work begins. Raises ChecksFailed."""
+    try:
+        return prepare(cluster, choice, emit, cancel)
+    except ApiError as error:
+        if error.failure.kind != "forbidden":
+            raise
+        raise ChecksFailed(
+            error.message, kind=error.kind, object=error.object, remedy=error.remedy
+        ) from error
 
 
 def planned_of(

@@ -94,7 +94,7 @@ def _install(copy: Cluster, way: Way, cancel: Cancel) -> None:
     """What is installed on the cluster, with the settings given."""
     options = replace(way.options.install, release=way.ledger.release)
     choice = installing.choose(options)
-    prepared = installing.prepare(copy, choice, silent, cancel)
+    prepared = installing.prepare_first(copy, choice, silent, cancel)
     installing.execute(copy, prepared, silent, cancel)
 
 

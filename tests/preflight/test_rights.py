@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
-from accounts import account, give, until
+from accounts import account, command, give, until
 
 from installer.catalog.sources import SourceOptions
 from installer.cluster.client import Cluster
@@ -221,3 +222,18 @@ def _reads(cluster: Cluster) -> bool:
     except ApiError:
         return False
     return True
+
+
+@pytest.mark.cluster
+def test_an_install_that_may_not_look_ends_before_it_writes_and_says_how_to_get_the_rights(
+    sandbox: SandboxInfo, shared: Path, tmp_path: Path
+) -> None:
+    admin = Cluster.connect(kubeconfig=str(sandbox.kubeconfig))
+    nobody = account(admin, sandbox, "lookless", tmp_path)
+    mirror = ("--mirror", str(shared / "upstream"))
+    ended = command("install", RELEASE, "--kubeconfig", str(nobody), "--yes", "-o", "json", *mirror)
+    admin.close()
+    last = json.loads(ended.stdout.splitlines()[-1])
+    assert (ended.returncode, last["writes"]) == (3, 0)
+    assert last["error"]["kind"] == "forbidden"
+    assert "kserve-installer rbac" in last["error"]["remedy"]
