@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from installer.catalog.load import load
 from installer.catalog.manifests import load_each
-from installer.catalog.model import Catalog, Component
-from installer.catalog.resolve import find_release
+from installer.catalog.model import Component
 from installer.core.cancel import Cancel
-from installer.core.errors import UsageError
 from installer.core.events import Emit
 from installer.core.objects import Object, Ref
 from installer.operations.prepare import Choice
-from installer.plan.hop import Hop, Versions, components_at
-from installer.plan.hops import hops_between, reachable
+from installer.plan.contents import stands, way
+from installer.plan.hop import Hop
 from installer.plan.wanted import Wanted, wanted_of
 from installer.preflight.rbac import documents, namespaces_for
 from installer.preflight.rights_needed import Right, grants, needed, without_covered
@@ -92,7 +90,7 @@ def rbac(
     hops: Sequence[Hop] = ()
     if origin:
         choice = replace(choice, catalog=load(choice.options.catalog))
-        hops = _hops(choice.catalog, origin, choice.release.name)
+        hops = way(choice.catalog, origin, choice.release.name)
         gateways = [c.namespace for c in choice.components if c.name == "istio"]
         rights = rights_of_way(choice, hops, emit, cancel, custom_resources, backup)
         rights |= asking(gateways[0] if gateways else _ISTIO)
@@ -108,20 +106,6 @@ def rbac(
     )
 
 
-def _hops(catalog: Catalog, origin: str, target: str) -> Sequence[Hop]:
-    start = find_release(catalog, origin).name
-    hops = hops_between(catalog, start, target)
-    if not hops:
-        there = ", ".join(reachable(catalog, start)) or "nowhere"
-        raise UsageError(
-            f"no upgrade leads from {start} to {target}",
-            kind="no-way",
-            object=start,
-            remedy=f"from {start} there are ways to: {there}",
-        )
-    return hops
-
-
 def rights_of_way(
     choice: Choice,
     hops: Sequence[Hop],
@@ -134,7 +118,7 @@ def rights_of_way(
 
     choice: whose sources and settings are used. Raises what loading sources raises.
     """
-    stops = [components for hop in hops for components in _components(choice.catalog, hop)]
+    stops = [components for hop in hops for components in stands(choice.catalog, hop)]
     wanted = [wanted_objects(choice, _ours(choice, stop), emit, cancel) for stop in stops]
     rights = upgrading(wanted, _groups(hops), backup=backup)
     for stop in stops:
@@ -145,14 +129,6 @@ def rights_of_way(
 def _groups(hops: Sequence[Hop]) -> list[str]:
     """API groups of InferenceServices on the way, each once, in order."""
     return list(dict.fromkeys(group for hop in hops for group in hop.groups))
-
-
-def _components(catalog: Catalog, hop: Hop) -> Iterator[Sequence[Component]]:
-    """Of the hop's origin and of every stop."""
-    origin, target = catalog.releases[hop.origin], catalog.releases[hop.target]
-    ways: list[Versions] = [hop.before, *hop.stops]
-    for versions in ways:
-        yield components_at(catalog, target if versions is hop.stops[-1] else origin, versions)
 
 
 def _ours(choice: Choice, components: Sequence[Component]) -> list[Component]:

@@ -31,22 +31,17 @@ def is_downgrade(catalog: Catalog, origin: str, target: str) -> bool:
     return leads or (target not in reachable(catalog, origin) and _before(names, target, origin))
 
 
-def path_of(
-    catalog: Catalog, origin: str, target: str, server: KubernetesVersion | None
-) -> Path | None:
+def path_of(catalog: Catalog, origin: str, target: str, server: KubernetesVersion) -> Path | None:
     """The way with the fewest hops; None when the catalog knows none.
 
-    Releases that this Kubernetes is too new for are gone round where that is possible. server: None
-    for any cluster; then no upgrade of Kubernetes is named.
+    Releases that this Kubernetes is too new for are gone round where that is possible.
     """
     names = _shortest(catalog, origin, target, server) or _shortest(catalog, origin, target, None)
     if names is None:
         return None
     releases = [catalog.releases[name] for name in names]
     hops = [hop_between(catalog, one, two) for one, two in pairwise(releases)]
-    if server is not None:
-        hops = _with_kubernetes(catalog, hops, server)
-    return Path(origin, target, tuple(hops))
+    return Path(origin, target, tuple(_with_kubernetes(catalog, hops, server)))
 
 
 def hops_between(catalog: Catalog, origin: str, target: str) -> tuple[Hop, ...]:
