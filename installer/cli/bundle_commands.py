@@ -38,15 +38,15 @@ def images(args: Namespace) -> int:
 
 def create(args: Namespace) -> int:
     """`bundle create FILE RELEASE…`: writes the file; what is in it on stdout."""
+    from installer.catalog import bundle
     from installer.cli.engines import source_options
-    from installer.operations import bundle as operation
+    from installer.operations.bundle import wanted
 
-    components = operation.wanted(_catalog(args), args.releases, args.origin)
+    components = wanted(_catalog(args), args.releases, args.origin)
+    target, sources = Path(args.file), source_options(args)
     cancel = Cancel()
     with Interrupts(cancel):
-        made = operation.create(
-            Path(args.file), components, source_options(args), reading(args), cancel
-        )
+        made = bundle.create(target, components, sources, reading(args), cancel)
     if args.output == "json":
         sys.stdout.write(document(_made(made, components), "json"))
     else:

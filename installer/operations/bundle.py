@@ -6,16 +6,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from installer.catalog import bundle as bundles
-from installer.catalog.bundle import Bundle, Contents
+from installer.catalog.bundle import Contents
 from installer.catalog.load import load
 from installer.catalog.missing import WantedSource
 from installer.catalog.model import Catalog, Component
 from installer.catalog.resolve import components_of, find_release
-from installer.catalog.sources import SourceOptions
 from installer.core.cancel import Cancel
 from installer.core.errors import ChecksFailed
-from installer.core.events import Emit
 from installer.plan.contents import contents
 
 
@@ -46,17 +43,6 @@ def wanted(directory: Path | None, releases: Sequence[str], origin: str = "") ->
         for component in contents(catalog, name, origin)
     }
     return list(found.values())
-
-
-def create(
-    target: Path,
-    components: Sequence[Component],
-    options: SourceOptions,
-    emit: Emit,
-    cancel: Cancel,
-) -> Bundle:
-    """Write a bundle with the sources of the components. Raises as `catalog.bundle.create`."""
-    return bundles.create(target, components, options, emit, cancel)
 
 
 def inspect(
