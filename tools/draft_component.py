@@ -20,6 +20,7 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+import yaml
 from component_text import ComponentText, field, flow, mapping_item, text_items
 from upstream_told import Told, told
 
@@ -42,7 +43,8 @@ def draft(component: str, version: str, like: str, what: Told, *, stop: bool = F
         text.drop(key)
     if stop:
         text.put("stop", " >-\n" + "".join(f"  {line}\n" for line in _folded(_STOP)))
-    text.put("kubernetes", _kubernetes(component, version, what))
+    looked_up = _looked_up(text) if like == version else {}
+    text.put("kubernetes", _kubernetes(component, version, what, looked_up))
     text.put("sources", "\n" + "".join(mapping_item(source) for source in what.sources))
     text.put("counts", f" {flow(what.counts)}")
     if what.objects:
@@ -57,8 +59,16 @@ def _folded(text: str) -> list[str]:
     return textwrap.wrap(text, 96)
 
 
-def _kubernetes(component: str, version: str, what: Told) -> str:
-    bounds = {"min": _minimum(component, version, what), "max": _maximum(what)}
+def _looked_up(text: ComponentText) -> Mapping[str, Any]:
+    """The maximum of a project's own table of supported versions, which no manifest tells."""
+    bounds = (yaml.safe_load(text.blocks.get("kubernetes", "{}")) or {}).get("kubernetes") or {}
+    highest = bounds.get("max") or {}
+    return highest if highest.get("hard") is False else {}
+
+
+def _kubernetes(component: str, version: str, what: Told, looked_up: Mapping[str, Any]) -> str:
+    highest = _maximum(what) or looked_up
+    bounds = {"min": _minimum(component, version, what), "max": highest}
     out = "\n"
     for name, bound in bounds.items():
         if bound:

@@ -103,7 +103,7 @@ def test_a_release_that_does_not_fit_this_kubernetes_names_the_binding_component
     error = refused.finished["error"]
     assert "1.20.2" in error["message"]
     assert "Knative Serving 1.21.1 refuses to start below 1.33" in error["message"]
-    assert "kfserving-0.5.1 is the nearest release that runs here" in error["remedy"]
+    assert "kserve-0.8.0 is the nearest release that runs here" in error["remedy"]
 
 
 def test_status_counts_versions_readiness_and_drift(stack: Stack) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import socket
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from harness import (
@@ -38,10 +39,11 @@ def silent_mirror() -> Iterator[str]:
 
 
 def test_a_download_ends_with_the_limit_and_nothing_was_written(
-    there: Place, silent_mirror: str
+    there: Place, silent_mirror: str, tmp_path: Path
 ) -> None:
     before = len(audited_writes(there.audit_log))
-    installer = Installer(there.installer.kubeconfig, silent_mirror)  # type: ignore[arg-type]
+    nothing_kept = {"KSERVE_INSTALLER_CACHE": str(tmp_path)}
+    installer = Installer(there.installer.kubeconfig, silent_mirror, nothing_kept)  # type: ignore[arg-type]
     ended = installer.run("install", RELEASE, "--timeout", "2s")
     assert ended.code == 4, ended.stderr
     assert "the limit of 2 s for the whole run has passed" in ended.finished["error"]["message"]
