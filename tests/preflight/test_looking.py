@@ -228,7 +228,7 @@ def test_answers_that_fail_in_passing_change_nothing(
 def test_an_api_server_that_is_restarted_meanwhile_ends_in_findings_or_one_sentence(
     look: Any, sandbox_factory: Any
 ) -> None:
-    own = sandbox_factory("1.20.2", name="preflight-restarted")
+    own = sandbox_factory("1.20.2", fresh=True)
     found: dict[str, Any] = {}
     refused: list[InstallerError] = []
 
@@ -242,6 +242,7 @@ def test_an_api_server_that_is_restarted_meanwhile_ends_in_findings_or_one_sente
     thread.start()
     lifecycle.restart(own.name, "kube-apiserver")
     thread.join(120)
+    lifecycle.down(own.name)
     assert found or refused, "it did not end"
     failed = {name for name, finding in found.items() if finding.verdict == "failed"}
     assert failed <= {"kubernetes-reachable"}
