@@ -13,7 +13,7 @@ from installer.core.cancel import Cancel
 from installer.core.events import silent
 from installer.core.objects import Object
 from installer.operations.gates import Gate, await_gate
-from installer.operations.install import InstallOptions, choose, prepare
+from installer.operations.install import InstallOptions, choose, prepare_first
 from installer.operations.prepare import PlannedComponent
 
 RELEASE = "kfserving-0.5.1"
@@ -88,7 +88,7 @@ def read(place: Place, mirror: Path | str | None) -> Stack:
     sources = SourceOptions(mirror=str(mirror) if mirror else None)
     choice = choose(InstallOptions(RELEASE, sources=sources))
     cluster = place.cluster()
-    planned = prepare(cluster, choice, silent, Cancel()).planned
+    planned = prepare_first(cluster, choice, silent, Cancel()).planned
     cluster.close()
     wanted = [item for part in planned for item in part.wanted]
     return Stack(
