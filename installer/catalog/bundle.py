@@ -24,7 +24,7 @@ from installer.catalog.missing import WantedSource
 from installer.catalog.model import Component, Source
 from installer.catalog.parse import parse
 from installer.catalog.places import Place, candidates, mirror_path, open_place
-from installer.catalog.render import rendered_objects
+from installer.catalog.render import RENDERED_LIMIT, rendered_objects
 from installer.catalog.sources import SourceOptions, fetch
 from installer.core.cancel import Cancel
 from installer.core.errors import ChecksFailed, InvalidInput, UsageError
@@ -32,7 +32,6 @@ from installer.core.events import Emit
 from installer.core.objects import Object
 
 _COMPRESSED = (".gz", ".tgz")
-_RENDERED_LIMIT = 32 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,7 +164,7 @@ class Contents:
 
     def _rendered(self, source: Source) -> ChecksFailed | bool:
         path = source.rendered or ""
-        data = self._place.read(path, _RENDERED_LIMIT)
+        data = self._place.read(path, RENDERED_LIMIT)
         if data is None:
             return False
         try:

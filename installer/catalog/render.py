@@ -38,7 +38,8 @@ from installer.core.events import Emit, Event
 from installer.core.objects import Object
 
 TIMEOUT = 120.0
-_LIMIT = 32 * 1024 * 1024
+RENDERED_LIMIT = 32 * 1024 * 1024
+"""Bytes that a rendered file may have."""
 _BINARY_LIMIT = 512 * 1024 * 1024
 _NOWHERE = "http://127.0.0.1:9"
 
@@ -55,13 +56,13 @@ def rendered_objects(
     profile = profile_bytes(source, options)
     cache = open_cache(options.cache_dir, emit)
     key = f"{FORMAT}/rendered-{hashlib.sha256(source.sha256.encode() + profile).hexdigest()}"
-    given = _given(source, extra_on_disk(source.rendered, _LIMIT, options), cache)
+    given = _given(source, extra_on_disk(source.rendered, RENDERED_LIMIT, options), cache)
     kept = None if given else cache.read_objects(key)
     if kept is not None and not _differs(source, kept):
         _tell(emit, component, source, "cache", 0, begun)
         return kept
     given = given or _given(
-        source, extra_on_web(source.rendered, _LIMIT, options, emit, cancel), cache
+        source, extra_on_web(source.rendered, RENDERED_LIMIT, options, emit, cancel), cache
     )
     if given:
         objects, extra = given
@@ -117,9 +118,9 @@ def _given(source: Source, extra: Extra | None, cache: Cache) -> tuple[list[Obje
     """The objects of a rendered file. Raises ChecksFailed when they are not the catalog's."""
     if extra is None:
         return None
-    if len(extra.data) > _LIMIT:
+    if len(extra.data) > RENDERED_LIMIT:
         raise ChecksFailed(
-            f"{extra.where} is larger than a rendered manifest: over {_LIMIT} bytes",
+            f"{extra.where} is larger than a rendered manifest: over {RENDERED_LIMIT} bytes",
             kind="source-oversized",
             object=extra.where,
         )
@@ -234,9 +235,9 @@ def _run(source: Source, binary: Path, folder: Path, cancel: Cancel) -> bytes:
             said = err.read(4000).decode(errors="replace").strip() or "nothing"
             raise _failed(source, f"it ended with code {code} and said: {said}")
         out.seek(0)
-        text = out.read(_LIMIT + 1)
-        if len(text) > _LIMIT:
-            raise _failed(source, f"it printed more than {_LIMIT} bytes")
+        text = out.read(RENDERED_LIMIT + 1)
+        if len(text) > RENDERED_LIMIT:
+            raise _failed(source, f"it printed more than {RENDERED_LIMIT} bytes")
         return text
 
 

@@ -18,7 +18,7 @@ from installer.core.errors import ExitCode
 
 if TYPE_CHECKING:
     from installer.catalog.bundle import Bundle
-    from installer.catalog.model import Component
+    from installer.catalog.model import Catalog, Component
     from installer.operations.bundle import Inspection
 
 
@@ -59,10 +59,11 @@ def inspect(args: Namespace) -> int:
     damaged."""
     from installer.operations import bundle as operation
 
-    components = operation.wanted(_catalog(args), args.releases, args.origin)
+    catalog = _catalog(args)
+    components = operation.wanted(catalog, args.releases, args.origin)
     cancel = Cancel()
     with Interrupts(cancel):
-        found = operation.inspect(args.file, _catalog(args), components, cancel)
+        found = operation.inspect(args.file, catalog, components, cancel)
     if args.output == "json":
         sys.stdout.write(document(_inspected(found), "json"))
     else:
@@ -70,8 +71,10 @@ def inspect(args: Namespace) -> int:
     return ExitCode.DONE if found.complete else ExitCode.CHECKS_FAILED
 
 
-def _catalog(args: Namespace) -> Path | None:
-    return Path(args.catalog) if args.catalog else None
+def _catalog(args: Namespace) -> Catalog:
+    from installer.catalog.load import load
+
+    return load(Path(args.catalog) if args.catalog else None)
 
 
 def _name(component: Component) -> str:

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from installer.catalog.bundle import Contents
-from installer.catalog.load import load
 from installer.catalog.missing import WantedSource
 from installer.catalog.model import Catalog, Component
 from installer.catalog.resolve import components_of, find_release
@@ -31,10 +29,9 @@ class Inspection:
         return not self.missing and not self.damaged
 
 
-def wanted(directory: Path | None, releases: Sequence[str], origin: str = "") -> list[Component]:
+def wanted(catalog: Catalog, releases: Sequence[str], origin: str = "") -> list[Component]:
     """The components, once each, that these releases take; with `origin` those of every stop of
     the upgrades to them too. Raises UsageError for what the catalog does not know."""
-    catalog = load(directory)
     for name in (*releases, *([origin] if origin else [])):
         find_release(catalog, name)
     found = {
@@ -46,14 +43,13 @@ def wanted(directory: Path | None, releases: Sequence[str], origin: str = "") ->
 
 
 def inspect(
-    file: str, directory: Path | None, components: Sequence[Component], cancel: Cancel
+    file: str, catalog: Catalog, components: Sequence[Component], cancel: Cancel
 ) -> Inspection:
     """Read every file of a bundle, or of a mirror in a folder, that the catalog knows.
 
     components: those that must be in it. Raises UsageError for a file that is no bundle.
     """
     held = Contents(file)
-    catalog = load(directory)
     releases = [name for name in catalog.releases if _whole(catalog, name, held, cancel)]
     missing = [item for component in components for item in held.lacks(component)]
     return Inspection(releases, missing, held.damaged)

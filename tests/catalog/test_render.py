@@ -234,7 +234,7 @@ def test_a_rendered_file_that_is_no_manifest_is_refused(setting: Setting) -> Non
 def test_a_rendered_file_without_end_is_refused(
     setting: Setting, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(render, "_LIMIT", 20)
+    monkeypatch.setattr(render, "RENDERED_LIMIT", 20)
     setting.put_rendered()
     assert setting.refused(setting.source(b"x", DIGEST)).kind == "source-oversized"
 
