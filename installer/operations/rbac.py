@@ -95,7 +95,8 @@ def rbac(
         rights = rights_of_way(choice, hops, emit, cancel, custom_resources, backup)
         rights |= asking(gateways[0] if gateways else _ISTIO)
     else:
-        rights = _rights(choice, choice.components, emit, cancel, custom_resources)
+        wanted = wanted_objects(choice, _ours(choice, choice.components), emit, cancel)
+        rights = _rights(choice, choice.components, wanted, custom_resources)
     every = sorted(without_covered(rights))
     return Rbac(
         choice.release.name,
@@ -121,8 +122,8 @@ def rights_of_way(
     stops = [components for hop in hops for components in stands(choice.catalog, hop)]
     wanted = [wanted_objects(choice, _ours(choice, stop), emit, cancel) for stop in stops]
     rights = upgrading(wanted, _groups(hops), backup=backup)
-    for stop in stops:
-        rights |= _rights(choice, stop, emit, cancel, custom_resources)
+    for stop, objects in zip(stops, wanted, strict=True):
+        rights |= _rights(choice, stop, objects, custom_resources)
     return rights
 
 
@@ -138,14 +139,12 @@ def _ours(choice: Choice, components: Sequence[Component]) -> list[Component]:
 def _rights(
     choice: Choice,
     components: Sequence[Component],
-    emit: Emit,
-    cancel: Cancel,
+    wanted: Sequence[Wanted],
     custom_resources: bool,
 ) -> set[Right]:
-    """For one set of components, with those to write and bind their roles."""
+    """For one set of components and their objects, with those to write and bind their roles."""
     ours = _ours(choice, components)
     external = [c for c in components if c not in ours]
-    wanted = wanted_objects(choice, ours, emit, cancel)
     rights = needed(wanted, ours, external, custom_resources=custom_resources)
     return {*rights, *(grant.right for grant in grants(wanted))}
 
@@ -154,7 +153,6 @@ def wanted_objects(
     choice: Choice, components: Sequence[Component], emit: Emit, cancel: Cancel
 ) -> list[Wanted]:
     """The objects of these components as they would be in a cluster that has nothing yet."""
-
     manifests = load_each(components, choice.options.sources, emit, cancel)
     scopes = {
         (obj["spec"]["group"], obj["spec"]["names"]["kind"]): obj["spec"].get("scope")
