@@ -15,12 +15,14 @@ import os
 import tarfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import IO, cast
 
 from installer.catalog.digest import objects_sha256
-from installer.catalog.integrity import fault
-from installer.catalog.missing import WantedSource
+from installer.catalog.integrity import bytes_fault
+from installer.catalog.missing import WantedSource, all_found
 from installer.catalog.model import Component, Source
 from installer.catalog.parse import parse
 from installer.catalog.places import Place, candidates, mirror_path, open_place
@@ -61,7 +63,12 @@ def create(
         raise _unwritable(target, "it is there already", "name another file, or remove it")
     if not target.parent.is_dir():
         raise _unwritable(target, "its folder is not there", "make the folder first")
-    members = dict(sorted(_members(components, options, emit, cancel)))
+
+    def fetched(component: Component, stop: Cancel) -> list[tuple[str, bytes]]:
+        return list(_members(component, options, emit, stop))
+
+    found = all_found([partial(fetched, component) for component in components], cancel)
+    members = dict(sorted(chain.from_iterable(found)))
     part = target.with_name(f".{target.name}.{os.getpid()}")
     try:
         with part.open("xb") as file:
@@ -77,18 +84,17 @@ def create(
 
 
 def _members(
-    components: Sequence[Component], options: SourceOptions, emit: Emit, cancel: Cancel
+    component: Component, options: SourceOptions, emit: Emit, cancel: Cancel
 ) -> Iterator[tuple[str, bytes]]:
-    for component in components:
-        plain = [source for source in component.applied if not source.rendered]
-        wanted = [(component.name, source) for source in plain]
-        paths = fetch(wanted, options, emit, cancel, component.version)
-        for source in plain:
-            yield mirror_path(source.url), _verified(component, source, paths[source.sha256])
-        for source in component.applied:
-            if source.rendered:
-                objects = rendered_objects(component, source, options, emit, cancel)
-                yield source.rendered, _documents(objects)
+    plain = [source for source in component.applied if not source.rendered]
+    wanted = [(component.name, source) for source in plain]
+    paths = fetch(wanted, options, emit, cancel, component.version)
+    for source in plain:
+        yield mirror_path(source.url), _verified(component, source, paths[source.sha256])
+    for source in component.applied:
+        if source.rendered:
+            objects = rendered_objects(component, source, options, emit, cancel)
+            yield source.rendered, _documents(objects)
 
 
 def _documents(objects: Sequence[Object]) -> bytes:
@@ -99,7 +105,7 @@ def _documents(objects: Sequence[Object]) -> bytes:
 def _verified(component: Component, source: Source, path: Path) -> bytes:
     data = path.read_bytes()
     where = str(WantedSource(component.name, component.version, source))
-    wrong = fault(source, where, len(data), hashlib.sha256(data).hexdigest(), data[:512])
+    wrong = bytes_fault(source, where, data)
     if wrong is not None:
         raise wrong
     return data
@@ -158,8 +164,7 @@ class Contents:
         for path in candidates(source):
             data = self._place.read(path, source.size_limit)
             if data is not None:
-                digest = hashlib.sha256(data).hexdigest()
-                return fault(source, path, len(data), digest, data[:512]) or True
+                return bytes_fault(source, path, data) or True
         return self._rendered(source) if source.rendered else False
 
     def _rendered(self, source: Source) -> ChecksFailed | bool:

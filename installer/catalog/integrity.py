@@ -78,6 +78,11 @@ def oversized(source: Source, place: str, size: int) -> ChecksFailed:
     )
 
 
+def bytes_fault(source: Source, place: str, data: bytes) -> ChecksFailed | None:
+    """What is wrong with bytes in memory; place as for `fault`."""
+    return fault(source, place, len(data), hashlib.sha256(data).hexdigest(), data[:512])
+
+
 def file_fault(source: Source, path: Path, place: str = "") -> ChecksFailed | None:
     """What is wrong with a file on disk; never reads more than the source's size.
 

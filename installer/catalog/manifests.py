@@ -7,9 +7,8 @@ from functools import partial
 
 from installer.catalog.cache import open_cache
 from installer.catalog.integrity import redacted
-from installer.catalog.missing import SourcesMissing
+from installer.catalog.missing import all_found
 from installer.catalog.model import Component
-from installer.catalog.parallel import together
 from installer.catalog.parsed import objects_of
 from installer.catalog.render import rendered_objects
 from installer.catalog.sources import SourceOptions, fetch, named
@@ -29,18 +28,7 @@ def load_each(
     Raises as that does: the first failure ends the others too, except that files which are nowhere
     are told of all components at once.
     """
-
-    def load(component: Component, stop: Cancel) -> list[Object] | SourcesMissing:
-        try:
-            return load_objects(component, options, emit, stop)
-        except SourcesMissing as error:
-            return error
-
-    found = together([partial(load, component) for component in components], cancel)
-    missing = [item for item in found if isinstance(item, SourcesMissing)]
-    if missing:
-        raise SourcesMissing.merged(missing)
-    return [item for item in found if not isinstance(item, SourcesMissing)]
+    return all_found([partial(load_objects, part, options, emit) for part in components], cancel)
 
 
 def load_objects(

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import TYPE_CHECKING, TypeVar
 
 from installer.catalog.cache import Cache
 from installer.catalog.integrity import redacted
 from installer.catalog.model import Source
+from installer.catalog.parallel import together
 from installer.catalog.places import is_web, mirror_path
+from installer.core.cancel import Cancel
 from installer.core.errors import ChecksFailed
 
 if TYPE_CHECKING:
     from installer.catalog.sources import SourceOptions
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +47,22 @@ class SourcesMissing(ChecksFailed):
         _, options, cache = errors[0]._made_of
         items = {item.source.sha256: item for error in errors for item in error._made_of[0]}
         return cls(list(items.values()), options, cache)
+
+
+def all_found(jobs: Sequence[Callable[[Cancel], T]], cancel: Cancel) -> list[T]:
+    """`together`, except that files which are nowhere are told of all jobs at once."""
+
+    def caught(job: Callable[[Cancel], T], stop: Cancel) -> T | SourcesMissing:
+        try:
+            return job(stop)
+        except SourcesMissing as error:
+            return error
+
+    found = together([partial(caught, job) for job in jobs], cancel)
+    missing = [item for item in found if isinstance(item, SourcesMissing)]
+    if missing:
+        raise SourcesMissing.merged(missing)
+    return [item for item in found if not isinstance(item, SourcesMissing)]
 
 
 def _gone(items: Sequence[WantedSource], _: SourceOptions, __: Cache) -> tuple[str, str, str]:

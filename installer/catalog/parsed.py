@@ -3,11 +3,10 @@ several times faster than YAML parses."""
 
 from __future__ import annotations
 
-import hashlib
 from pathlib import Path
 
 from installer.catalog.cache import Cache
-from installer.catalog.integrity import fault, unreadable
+from installer.catalog.integrity import bytes_fault, unreadable
 from installer.catalog.model import Source
 from installer.catalog.parse import FORMAT, parse
 from installer.core.objects import Object
@@ -34,7 +33,7 @@ def objects_of(
         except OSError as error:
             raise unreadable(shown, error) from error
     source = Source(name=shown, url="", sha256=sha256)
-    wrong = fault(source, shown, len(data), hashlib.sha256(data).hexdigest(), data[:512])
+    wrong = bytes_fault(source, shown, data)
     if wrong is not None:
         raise wrong
     objects = parse(data, shown)

@@ -23,7 +23,7 @@ from pathlib import Path
 from installer.catalog.cache import Cache, open_cache
 from installer.catalog.download import download, read_whole
 from installer.catalog.http import Http, Patience
-from installer.catalog.integrity import fault, file_fault, redacted, unreadable
+from installer.catalog.integrity import bytes_fault, file_fault, redacted, unreadable
 from installer.catalog.missing import SourcesMissing, WantedSource
 from installer.catalog.model import Source
 from installer.catalog.parallel import together
@@ -225,9 +225,7 @@ def _in_place(source: Source, place: Place, candidate: str, cache: Cache) -> Pat
     data = place.read(candidate, source.size_limit)
     if data is None:
         return None
-    import hashlib
-
-    wrong = fault(source, where, len(data), hashlib.sha256(data).hexdigest(), data[:512])
+    wrong = bytes_fault(source, where, data)
     if wrong is not None:
         raise wrong
     return cache.add(data, source.sha256)

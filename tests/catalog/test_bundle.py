@@ -99,6 +99,18 @@ def test_a_source_that_is_nowhere_leaves_no_file(
     assert set(tmp_path.iterdir()) - before <= {tmp_path / "cache"}
 
 
+def test_files_that_are_nowhere_are_told_of_all_components_at_once(
+    part: Component, options: SourceOptions, tmp_path: Path
+) -> None:
+    other = Source(name="b", url="https://example.test/b.yaml", sha256="1" * 64)
+    (tmp_path / "mirror" / "example.test" / "a.yaml").unlink()
+    with pytest.raises(ChecksFailed) as caught:
+        create(tmp_path / "b.tar", [part, component(other, name="next")], options, silent, Cancel())
+    assert caught.value.message.startswith("2 files found in none of mirror ")
+    assert "part 1, a: " in caught.value.message
+    assert "next 1, b: " in caught.value.message
+
+
 def test_a_file_that_is_there_is_not_replaced(
     part: Component, options: SourceOptions, tmp_path: Path
 ) -> None:
