@@ -31,7 +31,7 @@ def fleet(args: Namespace) -> int:
         options, earlier = run.resumed(options)
     cancel = Cancel()
     with Interrupts(cancel) as interrupts:
-        found = inventory.load(options)
+        found = inventory.load(options, cancel)
         cancel.check("reading the inventory")
         if options.command in WRITING:
             options = identities.told_apart(options, found.hosts, cancel)

@@ -10,6 +10,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from installer.core.cancel import Cancel
 from installer.core.errors import InstallerError, InvalidInput, Problem, UsageError
 from installer.core.masking import masked
 from installer.fleet.model import CLUSTERS, LOCAL, NODES, FleetOptions
@@ -50,9 +51,9 @@ class Inventory:
     canaries: tuple[str, ...]
 
 
-def load(options: FleetOptions) -> Inventory:
-    """Read and check. Raises UsageError when Ansible cannot read it or it names no cluster, and
-    InvalidInput with every problem of its variables."""
+def load(options: FleetOptions, cancel: Cancel) -> Inventory:
+    """Read and check. Raises UsageError when Ansible cannot read it or it names no cluster,
+    InvalidInput with every problem of its variables, and what `cancel` says."""
     for path in options.inventory:
         if not path.exists():
             raise UsageError(
@@ -61,10 +62,10 @@ def load(options: FleetOptions) -> Inventory:
                 object=str(path),
                 remedy="cp inventory.example inventory, edit it, and name it with -i",
             )
-    reading = read_inventory(options.inventory, options.limit, options.vault_password_file)
-    places = find_places(options.inventory)
-    _ = known(), _releases(None)  # needed below, and read while Ansible reads
-    listed = reading()
+    with read_inventory(options.inventory, options.limit, options.vault_password_file) as reading:
+        places = find_places(options.inventory)
+        _ = known(), _releases(None)  # needed below, and read while Ansible reads
+        listed = reading(cancel)
     hosts = _hosts(listed, CLUSTERS, places)
     if not hosts:
         raise _nothing(options, places)

@@ -2,22 +2,29 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import json
 import os
+import shlex
 import shutil
+import signal
 import subprocess
 import sys
-from collections.abc import Callable, Mapping, Sequence
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from installer.core.cancel import Cancel
 from installer.core.errors import InstallerError, UsageError
 
 _PACKAGED = Path(__file__).resolve().parent.parent / "_playbooks"
 _TICK = 0.2
 """Seconds between two looks at whether the run is to end."""
+READING = 120.0
+"""Seconds that Ansible may take to read an inventory: plugins ask clouds for it."""
 _SAID = 2000
 _HOST_KEYS = "ANSIBLE_HOST_KEY_CHECKING"
 _EVENTS = {
@@ -72,13 +79,15 @@ def playbook(name: str) -> Path:
     return _PACKAGED.resolve() / f"{name}.yaml"
 
 
+@contextlib.contextmanager
 def read_inventory(
     inventory: Sequence[Path], limit: str, vault_password_file: Path | None
-) -> Callable[[], Mapping[str, Any]]:
-    """Start to read the inventory; what is returned waits for it, and gives it as
+) -> Iterator[Callable[[Cancel], Mapping[str, Any]]]:
+    """Start to read the inventory; what is yielded waits for it, and gives it as
     `ansible-inventory --list` prints it: groups, and `_meta.hostvars`.
 
-    What a vault encrypts stays so. Raises UsageError when Ansible cannot read it.
+    What a vault encrypts stays so. Waiting raises UsageError when Ansible cannot read it, or not
+    within `READING`, and what its Cancel says. At the end nothing of it runs any more.
     """
     program = _require("ansible-inventory")
     words = ["--list", *(part for path in inventory for part in ("-i", str(path)))]
@@ -91,14 +100,32 @@ def read_inventory(
         stderr=subprocess.PIPE,
         text=True,
         env={**os.environ, **_environment()},
+        # a program that is the inventory ends with it
+        start_new_session=True,
     )
-    return functools.partial(_listed, child, ", ".join(map(str, inventory)))
+    try:
+        yield functools.partial(_listed, child, words, ", ".join(map(str, inventory)))
+    finally:
+        if child.poll() is None:
+            os.killpg(child.pid, signal.SIGKILL)
+            child.communicate()
 
 
-def _listed(child: subprocess.Popen[str], named: str) -> Mapping[str, Any]:
+def _listed(
+    child: subprocess.Popen[str], words: Sequence[str], named: str, cancel: Cancel
+) -> Mapping[str, Any]:
     import ansible_runner  # noqa: F401  (it takes as long as what is waited for here)
 
-    out, err = child.communicate()
+    printed = _printed(child, cancel)
+    if printed is None:
+        raise UsageError(
+            f"Ansible has not read the inventory within {READING:g} s",
+            kind="inventory",
+            object=named,
+            remedy="see what takes so long, a program or a plugin that asks a server? "
+            f"{shlex.join(['ansible-inventory', *words])}",
+        )
+    out, err = printed
     if child.returncode != 0:
         said = " ".join((err or out).split())[:_SAID]
         raise UsageError(
@@ -109,6 +136,16 @@ def _listed(child: subprocess.Popen[str], named: str) -> Mapping[str, Any]:
         )
     found = json.loads(out[out.index("{") :])
     return found if isinstance(found, dict) else {}
+
+
+def _printed(child: subprocess.Popen[str], cancel: Cancel) -> tuple[str, str] | None:
+    """Its output and its errors once it has ended; None when it took too long."""
+    end = time.monotonic() + READING
+    while time.monotonic() < end:
+        cancel.check("waiting for Ansible to read the inventory")
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            return child.communicate(timeout=_TICK)
+    return None
 
 
 def run(
@@ -134,7 +171,7 @@ def run(
         limit=play.limit or None,
         extravars=dict(play.variables),
         forks=play.forks,
-        cmdline=" ".join(_quoted(word) for word in words) or None,
+        cmdline=shlex.join(words) or None,
         envvars=_environment(),
         settings={"pexpect_timeout": _TICK},
         event_handler=lambda event: _tell(event, on_event),
@@ -204,12 +241,6 @@ def _require(program: str) -> str:
 
 def _vault(password_file: Path | None) -> list[str]:
     return ["--vault-password-file", str(password_file)] if password_file else []
-
-
-def _quoted(word: str) -> str:
-    import shlex
-
-    return shlex.quote(word)
 
 
 def _last_words(stdout: Path) -> str:

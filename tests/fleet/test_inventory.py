@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import os
+import threading
+import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from installer.core.errors import InvalidInput, UsageError
+from installer.core.cancel import Cancel
+from installer.core.errors import Interrupted, InvalidInput, UsageError
+from installer.fleet import runner
 from installer.fleet.inventory import Inventory, load
 from installer.fleet.model import FleetOptions
 from installer.fleet.places import find_places, groups_of
@@ -31,7 +37,7 @@ clusters:
 
 def _load(path: Path, text: str, command: str = "install", **options: str) -> Inventory:
     path.write_bytes(text.encode("utf-8"))
-    return load(FleetOptions(command, (path,), **options))  # type: ignore[arg-type]
+    return load(FleetOptions(command, (path,), **options), Cancel())  # type: ignore[arg-type]
 
 
 def _problems(path: Path, text: str, command: str = "install") -> list[str]:
@@ -167,6 +173,50 @@ def test_an_inventory_without_clusters_says_what_is_wanted(path: Path) -> None:
 def test_an_inventory_that_is_no_inventory_is_a_usage_error(path: Path) -> None:
     with pytest.raises(UsageError, match="Ansible cannot read the inventory"):
         _load(path, "clusters: [")
+
+
+@pytest.fixture
+def hanging(path: Path) -> Iterator[FleetOptions]:
+    """An inventory that is a program, which never ends by itself; it has ended at the end."""
+    path.write_text(f"#!/bin/sh\necho $$ > {path}.pid\nexec sleep 600\n")
+    path.chmod(0o755)
+    yield FleetOptions("install", (path,))
+    pid = int(Path(f"{path}.pid").read_text())
+    deadline = time.monotonic() + 5
+    while _runs(pid):  # init takes a moment to bury it
+        assert time.monotonic() < deadline, "it still runs"
+
+
+def _runs(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+def test_an_inventory_that_is_never_read_is_given_up(
+    hanging: FleetOptions, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(runner, "READING", 3.0)
+    with pytest.raises(UsageError, match="has not read the inventory within 3 s") as raised:
+        load(hanging, Cancel())
+    assert raised.value.kind == "inventory"
+    assert f"ansible-inventory --list -i {hanging.inventory[0]}" in raised.value.remedy
+
+
+def test_a_stopped_run_does_not_wait_for_the_inventory(hanging: FleetOptions) -> None:
+    cancel = Cancel()
+    begun = Path(f"{hanging.inventory[0]}.pid")
+
+    def stop_once_it_runs() -> None:
+        while not begun.exists() or not begun.read_text():
+            time.sleep(0.02)
+        cancel.stop()
+
+    threading.Thread(target=stop_once_it_runs, daemon=True).start()
+    with pytest.raises(Interrupted):
+        load(hanging, cancel)
 
 
 def test_the_example_names_only_variables_that_there_are(path: Path) -> None:
