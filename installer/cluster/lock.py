@@ -103,9 +103,8 @@ def _started(pid: int) -> str:
 class Lock:
     """A held lock; renews itself in the background until released."""
 
-    def __init__(self, cluster: Cluster, holder: Holder, lease: Object, cancel: Cancel):
+    def __init__(self, cluster: Cluster, lease: Object, cancel: Cancel):
         self._cluster = cluster
-        self._holder = holder
         self._lease = lease
         self._cancel = cancel
         self._guard = threading.Lock()
@@ -200,7 +199,7 @@ def held(cluster: Cluster, *, run: str, command: str, emit: Emit, cancel: Cancel
     The namespace of the ledger must exist. Losing the lock stops `cancel` with the reason.
     """
     holder = Holder.this_process(run, command)
-    lock = Lock(cluster, holder, _acquire(cluster, holder, emit, cancel), cancel)
+    lock = Lock(cluster, _acquire(cluster, holder, emit, cancel), cancel)
     try:
         yield lock
     finally:

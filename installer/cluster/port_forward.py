@@ -37,7 +37,6 @@ class PortForward:
 
     def __init__(self, cluster: Cluster, namespace: str, pod: str, port: int) -> None:
         self.local_port = 0
-        self.last_failure = ""
         self._cluster = cluster
         self._pod = Ref("v1", "Pod", namespace, pod)
         self._port = port
@@ -76,9 +75,8 @@ class PortForward:
         local.settimeout(None)
         try:
             remote = self._open()
-        except ApiError as error:
-            self.last_failure = error.message
-            local.close()
+        except ApiError:
+            local.close()  # whoever dialled it is told by that, and asks again or gives up
             return
         pod_side = remote.socket(self._port)
         threading.Thread(target=_copy, args=(pod_side, local), daemon=True).start()

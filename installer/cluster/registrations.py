@@ -86,14 +86,6 @@ def unfilled(configuration: Object) -> str:
     return "; ".join(lacking)
 
 
-def unfilled_conversion(definition: Object) -> str:
-    """What a CRD's conversion still lacks, as a clause; empty when complete or not by webhook."""
-    client = conversion_client(definition)
-    if client is None or has_ca(client):
-        return ""
-    return "its conversion webhook has no CA bundle yet"
-
-
 def served_versions(definition: Object) -> list[str]:
     """Names of the versions a CRD serves, the stored one first."""
     versions = dig(definition, "spec", "versions", default=[])

@@ -11,8 +11,6 @@ from installer.core.errors import ExitCode
 
 WRITING = ("install", "upgrade", "uninstall")
 """Commands whose playbooks change clusters; the rest only look, or remove what they made."""
-WITH_RELEASE = ("preflight", "plan", "install", "upgrade")
-"""Commands that need to know a release for each cluster."""
 
 CLUSTERS, NODES = "clusters", "nodes"
 """Groups of the inventory: clusters, and machines at which preflight looks too. Other groups are

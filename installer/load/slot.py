@@ -62,11 +62,6 @@ class Slot(asyncio.Protocol):
         self._complete = self._keeps = False
         self._status = 0
 
-    @property
-    def connected(self) -> bool:
-        """Whether a request can be sent at once."""
-        return self._transport is not None
-
     def start(self, now: float, intended: float) -> None:
         """Send a request, over a new connection where there is none."""
         self.busy, self.intended, self._sent = True, intended, now

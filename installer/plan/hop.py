@@ -6,8 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from installer.catalog.model import Catalog, Component, Release
-from installer.catalog.resolve import components_of, fits
-from installer.core.kubernetes_version import KubernetesVersion
+from installer.catalog.resolve import components_of
 from installer.plan.windows import Window
 
 Versions = Mapping[str, str]
@@ -118,11 +117,6 @@ def stand(release: Release, versions: Versions) -> Release:
         if ref.name in versions
     ]
     return replace(release, components=tuple(refs))
-
-
-def unfit(catalog: Catalog, hop: Hop, server: KubernetesVersion) -> list[str]:
-    """Why this Kubernetes does not suit the hop's target, as sentences; empty when it does."""
-    return [str(reason) for reason in fits(catalog, catalog.releases[hop.target], server)]
 
 
 def components_at(catalog: Catalog, release: Release, versions: Versions) -> tuple[Component, ...]:

@@ -97,7 +97,6 @@ class Inventory:
     installations: tuple[Installation, ...] = ()
     definitions: tuple[Definition, ...] = ()
     operators: tuple[str, ...] = ()
-    operator_images: frozenset[str] = field(default_factory=frozenset)
 
     def of(self, project: Project) -> list[Installation]:
         """The installations of a project."""

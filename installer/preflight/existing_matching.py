@@ -6,7 +6,7 @@ side of "yes".
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -34,11 +34,6 @@ class Request:
     component: str = ""
     stage: str = ""
     operations: frozenset[str] = frozenset({"CREATE", "UPDATE"})
-
-
-def first_match(entry: Mapping[str, Any], requests: Iterable[Request]) -> Request | None:
-    """The first request that a webhook would be asked about."""
-    return next((request for request in requests if sees(entry, request)), None)
 
 
 def sees(entry: Mapping[str, Any], request: Request) -> bool:

@@ -14,7 +14,7 @@ from installer.preflight import (
     rights,
     surroundings,
 )
-from installer.preflight.check import CATEGORIES, Check
+from installer.preflight.check import Check
 
 CHECKS: tuple[Check, ...] = (
     *kubernetes.CHECKS,
@@ -28,8 +28,3 @@ CHECKS: tuple[Check, ...] = (
     *policy.CHECKS,
     *surroundings.CHECKS,
 )
-
-
-def by_category() -> dict[str, list[Check]]:
-    """The checks of each category, both in order."""
-    return {name: [c for c in CHECKS if c.category == name] for name in CATEGORIES}

@@ -29,10 +29,8 @@ class SimulatorContext:
     script: the behaviour script (see `installer.sandbox.script`); may be absent.
     gateway_port: free port on 127.0.0.1 kept for the gateway that routes by Host header.
     instant: True when delays are to be zero unless the script says otherwise.
-    state_dir: directory of this sandbox; the simulators may keep files in it.
     aggregator_routing: True when the API server resolves Services to pod addresses itself
         (`--enable-aggregator-routing`); False when it dials cluster IPs.
-    service_cidr: range of cluster IPs.
     shape: the nodes one by one; empty for `nodes` equal ones.
     """
 
@@ -47,7 +45,5 @@ class SimulatorContext:
     script: Path
     gateway_port: int
     instant: bool
-    state_dir: Path
     aggregator_routing: bool = False
-    service_cidr: str = "10.96.0.0/12"
     shape: tuple[NodeShape, ...] = ()

@@ -11,7 +11,6 @@ from pathlib import Path
 from installer.core.cancel import Cancel
 from installer.core.errors import Interrupted
 from installer.sandbox.context import SimulatorContext
-from installer.sandbox.control_plane import SERVICE_CIDR
 from installer.sandbox.shape import nodes_of
 from installer.sandbox.state import Record, StateDirectory
 
@@ -35,9 +34,7 @@ class Simulation:
             script=directory.script,
             gateway_port=record.gateway_port,
             instant=record.instant,
-            state_dir=directory.path,
             aggregator_routing=record.aggregator_routing,
-            service_cidr=SERVICE_CIDR,
             shape=nodes_of({"nodes": list(record.shape)}) if record.shape else (),
         )
         self.problem = ""

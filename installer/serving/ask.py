@@ -97,7 +97,6 @@ class _Exchange:
         self.done = threading.Event()
         self.reply = Reply(0)
         self._request = request
-        self._timeout = timeout
         self._connection = _connection(request, timeout)
 
     def run(self) -> None:

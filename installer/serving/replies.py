@@ -110,10 +110,6 @@ def _refused(reply: Reply) -> Meaning:
     )
 
 
-def _is_envoy(reply: Reply) -> bool:
-    return "envoy" in reply.headers.get("server", "")
-
-
 def _excerpt(reply: Reply) -> str:
     text = " ".join(reply.text.split())[:_EXCERPT]
     return f": {text}" if text else ""

@@ -308,7 +308,6 @@ def world(tmp_path: Path) -> World:
         script=tmp_path / "script.json",
         gateway_port=1,
         instant=True,
-        state_dir=tmp_path,
     )
     return World(context, Api(context.server, None))  # type: ignore[arg-type]
 

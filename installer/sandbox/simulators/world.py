@@ -53,11 +53,6 @@ class World:
             self._caches[path] = Cache(self.api, path, *others, metadata_only=metadata_only)
         return self._caches[path]
 
-    def wait_for_caches(self, seconds: float) -> None:
-        """Wait until every kind has been listed once."""
-        for cache in self._caches.values():
-            cache.synced.wait(seconds)
-
     def start(self) -> None:
         """Start caches and work."""
         self.work.start()

@@ -22,11 +22,9 @@ MANAGER = "controller"
 DIGESTS = 6.2
 """Seconds that looking up an image's digest took when recorded."""
 
-PROGRESS_SECONDS = 120
-"""knative/serving@v0.18.0: config/core/configmaps/deployment.yaml, progressDeadline."""
 INSTANT_PROGRESS_SECONDS = 4
-"""The same where delays are zero: long enough for simulated pods, short enough to wait for."""
-
+"""progressDeadlineSeconds where delays are zero: long enough for simulated pods, short enough to
+wait for."""
 
 QUEUE = "queue-proxy"
 

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 from installer.core.objects import Object, dig
 from installer.sandbox.simulators.roles import KNATIVE_AUTOSCALER
@@ -37,7 +36,6 @@ class Scaled:
     idle_since: float | None = None
     idle: bool = False
     initialized: bool = False
-    guard: threading.Lock = field(default_factory=threading.Lock)
 
 
 class Scaling:
