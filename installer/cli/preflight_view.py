@@ -6,8 +6,8 @@ from collections.abc import Iterator, Sequence
 
 from installer.cli.terminal import Terminal
 from installer.cli.wording import checks_line
-from installer.core.checks import Finding
-from installer.operations.preflight import Report, counts
+from installer.core.checks import Finding, counts
+from installer.operations.preflight import Report
 
 _LOOKS = {
     "ok": ("holds", "green"),

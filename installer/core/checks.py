@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -66,6 +66,14 @@ class Finding:
             "seconds": round(self.seconds, 3),
             "details": [detail.to_dict() for detail in self.details],
         }
+
+
+def counts(findings: Iterable[Finding]) -> dict[str, int]:
+    """How many findings are ok, warning, unknown, failed, skipped; a note is ok too."""
+    found = dict.fromkeys(("ok", "warning", "unknown", "failed", "skipped"), 0)
+    for finding in findings:
+        found["ok" if finding.verdict == "note" else finding.verdict] += 1
+    return found
 
 
 def failed(reason: str, remedy: str = "", object: str = "", **data: Any) -> Detail:

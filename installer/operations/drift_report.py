@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Literal
 
 from installer.cluster import ledger as ledgers
 from installer.cluster.client import Cluster
@@ -30,7 +30,9 @@ from installer.plan.wanted import Wanted
 
 Identity = tuple[str, str, str, str]
 
-ORIGINS = ("deleted", "edit", "added", "version", "unknown", "controller", "others", "server")
+Origin = Literal[
+    "deleted", "edit", "added", "version", "unknown", "controller", "others", "server"
+]
 """Who made a difference.
 
 deleted     somebody deleted the object
@@ -42,9 +44,9 @@ controller  a controller of Kubernetes changed a field that we had set
 others      a field that we never set, and a controller did
 server      a field that the server fills in by itself, as a consequence of another
 """
-EXPECTED = ("controller", "others", "server")
+EXPECTED: tuple[Origin, ...] = ("controller", "others", "server")
 """Origins of what an install leaves as it is, or what follows from another field."""
-LEFT = ("added", *EXPECTED)
+LEFT: tuple[Origin, ...] = ("added", *EXPECTED)
 """Origins of what an install would not change."""
 _CONTROLLERS = (
     "kube-controller-manager",
@@ -70,7 +72,7 @@ class Difference:
 
     ref: Ref
     component: str
-    origin: str
+    origin: Origin
     path: str = ""
     live: Any = ABSENT
     installed: Any = ABSENT
@@ -243,7 +245,7 @@ def differences_of(item: Wanted, preview: Preview, entry: Entry | None) -> Itera
 
 def _origin(
     item: Wanted, preview: Preview, change: Change, writer: Writer | None, ours_moved: bool
-) -> str:
+) -> Origin:
     if writer is not None:
         return _origin_of(writer)
     was_ours = any(found.ours for found in writers_of(preview.before or {}, change.path))
@@ -257,5 +259,5 @@ def _maker(before: Object, change: Change) -> Writer | None:
     return others[0] if others else None
 
 
-def _origin_of(writer: Writer) -> str:
+def _origin_of(writer: Writer) -> Origin:
     return "controller" if writer.manager in _CONTROLLERS else "edit"

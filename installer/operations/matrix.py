@@ -13,17 +13,11 @@ from installer.cluster.client import Cluster, Identity
 from installer.cluster.errors import ApiError
 from installer.cluster.ledger import Ledger
 from installer.core.cancel import Cancel
-from installer.core.checks import WORST_FIRST, Detail, Finding
+from installer.core.checks import WORST_FIRST, Detail, Finding, counts
 from installer.core.errors import ChecksFailed, InstallerError, Interrupted
 from installer.core.events import Emit
 from installer.operations.live import Blind
-from installer.operations.preflight import (
-    Selection,
-    counts,
-    ledger_of,
-    run_bounded,
-    target_for,
-)
+from installer.operations.preflight import Selection, ledger_of, run_bounded, target_for
 from installer.operations.prepare import Choice, InstallOptions, planned_of
 from installer.preflight.world import Target, World
 

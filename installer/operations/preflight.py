@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -13,7 +13,7 @@ from installer.cluster.client import Cluster, Identity
 from installer.cluster.errors import ApiError
 from installer.cluster.ledger import Ledger
 from installer.core.cancel import Cancel
-from installer.core.checks import Finding
+from installer.core.checks import Finding, counts
 from installer.core.errors import ChecksFailed, UsageError
 from installer.core.events import Emit, Event
 from installer.operations.live import Blind
@@ -98,14 +98,6 @@ class Report:
                 for name in categories
             ],
         }
-
-
-def counts(findings: Sequence[Finding]) -> Mapping[str, int]:
-    """How many findings have each verdict."""
-    found = dict.fromkeys(("ok", "warning", "unknown", "failed", "skipped"), 0)
-    for finding in findings:
-        found["ok" if finding.verdict == "note" else finding.verdict] += 1
-    return found
 
 
 def preflight(

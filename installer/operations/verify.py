@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from installer.cluster.client import Cluster
 from installer.cluster.errors import ApiError
 from installer.core.cancel import Cancel
-from installer.core.checks import Detail, Finding, failed, note, unknown
+from installer.core.checks import Detail, Finding, counts, failed, note, unknown
 from installer.core.errors import ChecksFailed, InstallerError
 from installer.core.events import Emit, Event
 from installer.core.objects import Object, Ref, dig
@@ -60,10 +60,7 @@ def verify(cluster: Cluster, options: Options, emit: Emit, cancel: Cancel) -> No
             findings.append(finding)
             emit(Event("check", finding.to_dict()))
     finally:
-        counted = dict.fromkeys(("ok", "warning", "unknown", "failed", "skipped"), 0)
-        for finding in findings:
-            counted["ok" if finding.verdict == "note" else finding.verdict] += 1
-        emit(Event("checked", counted))
+        emit(Event("checked", counts(findings)))
     _refuse(findings)
 
 

@@ -147,7 +147,7 @@ def take_stock(seen: Seen, foreign: Foreign) -> Inventory:
         Installation(projects[name], namespace, tuple(sorted(workloads, key=lambda w: w.ref)))
         for (name, namespace), workloads in sorted(found.items())
     ]
-    return Inventory(tuple(installations), tuple(definitions), seen.operators, images)
+    return Inventory(tuple(installations), tuple(definitions), seen.operators)
 
 
 def belongs(obj: Object, project: Project) -> bool:
