@@ -14,7 +14,7 @@ from installer.catalog.model import Component, ObjectMatch, Release, Source
 from installer.catalog.parse import parse
 from installer.catalog.places import mirror_path
 from installer.core.errors import InvalidInput, Problem
-from installer.core.objects import Object, ref_of
+from installer.core.objects import Object, ObjectId, ref_of
 
 _GIVEN_NAMESPACES = ("default", "kube-system")
 _BUILT_IN = ("", "apps", "autoscaling", "batch", "policy", "extensions")
@@ -229,9 +229,9 @@ def _changes(
 def _listed(
     file: str,
     path: str,
-    found: frozenset[tuple[str, str, str, str]] | set[tuple[str, str, str, str]],
+    found: frozenset[ObjectId] | set[ObjectId],
     matches: Sequence[ObjectMatch],
-    objects: Mapping[tuple[str, str, str, str], Object],
+    objects: Mapping[ObjectId, Object],
 ) -> Iterator[Problem]:
     for identity in sorted(found):
         if not any(match.matches(objects[identity]) for match in matches):
@@ -270,7 +270,7 @@ def _namespaces(parts: Iterator[_Manifests]) -> Iterator[str]:
 
 
 def _owners(file: str, parts: Sequence[_Manifests]) -> Iterator[Problem]:
-    owners: dict[tuple[str, str, str, str], str] = {}
+    owners: dict[ObjectId, str] = {}
     for part in parts:
         for obj in part.applied:
             ref = ref_of(obj)

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from installer.catalog.model import Counts
-from installer.core.objects import Object, Ref, dig, ref_of
+from installer.core.objects import Object, ObjectId, Ref, dig, ref_of
 
 WEBHOOK_KINDS = ("MutatingWebhookConfiguration", "ValidatingWebhookConfiguration")
 
@@ -187,9 +187,9 @@ class Difference:
     """What applying `after` over `before` leaves undone: objects to remove, to recreate (with a
     field that cannot change), and CRDs whose stored data must be rewritten."""
 
-    removed: frozenset[tuple[str, str, str, str]]
-    immutable: frozenset[tuple[str, str, str, str]]
-    storage: frozenset[tuple[str, str, str, str]]
+    removed: frozenset[ObjectId]
+    immutable: frozenset[ObjectId]
+    storage: frozenset[ObjectId]
 
 
 def difference(before: Iterable[Object], after: Iterable[Object]) -> Difference:

@@ -17,12 +17,9 @@ from typing import Literal, Protocol
 
 from installer.cluster.client import Cluster
 from installer.cluster.errors import ApiError, Conflict, Failure
-from installer.core.objects import Object, Ref, dig
+from installer.core.objects import Object, ObjectId, Ref, dig
 from installer.plan.drift import MANAGER
 from installer.plan.fields import takeover, vanished
-
-Identity = tuple[str, str, str, str]
-"""What `Ref.identity` gives."""
 
 WORKERS = 16
 LEFTOVERS = ("kubectl-client-side-apply", "kubectl", "before-first-apply")
@@ -54,7 +51,7 @@ def apply_all(
     cluster: Cluster,
     items: Sequence[Item],
     *,
-    live: Mapping[Identity, Object] | None = None,
+    live: Mapping[ObjectId, Object] | None = None,
     expected: Collection[tuple[str, str]] = (),
     forced: Collection[Ref] = (),
     on_result: Callable[[Applied], None] | None = None,
@@ -126,7 +123,7 @@ class _Job:
     def __init__(
         self,
         cluster: Cluster,
-        live: Mapping[Identity, Object] | None,
+        live: Mapping[ObjectId, Object] | None,
         expected: frozenset[tuple[str, str]],
         forced: frozenset[Ref],
     ) -> None:

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
-from installer.core.objects import Ref
+from installer.core.objects import ObjectId, Ref
 from installer.plan.drift import Entry
 from installer.plan.edits import Edit, Edits
 
@@ -83,9 +83,9 @@ class ComponentRecord:
     version: str
     state: str
     stages: Mapping[str, str] = field(default_factory=dict)
-    entries: Mapping[tuple[str, str, str, str], Entry] = field(default_factory=dict)
+    entries: Mapping[ObjectId, Entry] = field(default_factory=dict)
 
-    def with_entries(self, entries: Mapping[tuple[str, str, str, str], Entry]) -> ComponentRecord:
+    def with_entries(self, entries: Mapping[ObjectId, Entry]) -> ComponentRecord:
         """A copy in which these entries are added or replaced."""
         return replace(self, entries={**self.entries, **entries})
 
@@ -137,7 +137,7 @@ class Ledger:
             return ()
         return tuple(name for name in self.names if name not in self.components)
 
-    def applied(self, component: str, identity: tuple[str, str, str, str]) -> bool:
+    def applied(self, component: str, identity: ObjectId) -> bool:
         """Whether we have applied this object for this component: then it is ours."""
         record = self.components.get(component)
         entry = record.entries.get(identity) if record else None
@@ -169,7 +169,7 @@ class Ledger:
             )
         return None
 
-    def owners(self) -> dict[tuple[str, str, str, str], Entry]:
+    def owners(self) -> dict[ObjectId, Entry]:
         """Every entry of every component by object identity."""
         return {k: e for c in self.components.values() for k, e in c.entries.items()}
 

@@ -11,6 +11,9 @@ from typing import Any
 Object = dict[str, Any]
 """A Kubernetes object as decoded from JSON: {apiVersion, kind, metadata, …}."""
 
+ObjectId = tuple[str, str, str, str]
+"""(group, kind, namespace, name): names an object whatever version it is read at."""
+
 
 @dataclass(frozen=True, slots=True, order=True)
 class Ref:
@@ -27,7 +30,7 @@ class Ref:
         return self.api_version.rpartition("/")[0]
 
     @property
-    def identity(self) -> tuple[str, str, str, str]:
+    def identity(self) -> ObjectId:
         """What makes two references the same object whatever version they are read at."""
         return (self.group, self.kind, self.namespace, self.name)
 

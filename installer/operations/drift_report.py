@@ -17,7 +17,7 @@ from installer.cluster.ledger import Ledger
 from installer.core.cancel import Cancel
 from installer.core.errors import InstallerError
 from installer.core.events import Emit
-from installer.core.objects import Object, Ref
+from installer.core.objects import Object, ObjectId, Ref
 from installer.operations.live import read_live
 from installer.operations.planning import previews_of
 from installer.operations.prepare import InstallOptions, PlannedComponent, Prepared, choose, prepare
@@ -28,11 +28,7 @@ from installer.plan.managers import Writer, fields_of_others, last_writer, write
 from installer.plan.masking import masked_pair
 from installer.plan.wanted import Wanted
 
-Identity = tuple[str, str, str, str]
-
-Origin = Literal[
-    "deleted", "edit", "added", "version", "unknown", "controller", "others", "server"
-]
+Origin = Literal["deleted", "edit", "added", "version", "unknown", "controller", "others", "server"]
 """Who made a difference.
 
 deleted     somebody deleted the object
@@ -190,8 +186,8 @@ def _fields(cluster: Cluster, prepared: Prepared, cancel: Cancel) -> Iterator[Di
 
 def _of_component(
     part: PlannedComponent,
-    owners: Mapping[Identity, Entry],
-    previews: Mapping[Identity, Preview],
+    owners: Mapping[ObjectId, Entry],
+    previews: Mapping[ObjectId, Preview],
 ) -> Iterator[Difference]:
     name = part.component.name
     for item in part.wanted:

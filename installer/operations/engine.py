@@ -20,7 +20,7 @@ from installer.cluster.lock import Lock
 from installer.core.cancel import Cancel
 from installer.core.errors import InstallerError
 from installer.core.events import Emit, Event
-from installer.core.objects import Object, Ref
+from installer.core.objects import Object, ObjectId, Ref
 from installer.operations.edited_meanwhile import check_not_edited
 from installer.operations.gates import Gate, await_gate
 from installer.operations.prepare import PlannedComponent, Prepared
@@ -165,7 +165,7 @@ class Engine:
         self._lock.confirm()
         self._emit(stage_started(name, stage, len(items)))
         begun = time.monotonic()
-        settled: dict[tuple[str, str, str, str], Entry] = {}
+        settled: dict[ObjectId, Entry] = {}
         now = self._now.setdefault(name, {})
         try:
             self._apply(part, items, settled, now)
@@ -189,7 +189,7 @@ class Engine:
         self,
         part: PlannedComponent,
         items: Sequence[Wanted],
-        settled: dict[tuple[str, str, str, str], Entry],
+        settled: dict[ObjectId, Entry],
         now: dict[Ref, Object],
     ) -> None:
         """Write what differs; `settled` and `now` collect entries and objects as answers come."""
@@ -229,9 +229,7 @@ class Engine:
             on_result=answered,
         )
 
-    def _removed(
-        self, part: PlannedComponent, due: Sequence[Wanted]
-    ) -> set[tuple[str, str, str, str]]:
+    def _removed(self, part: PlannedComponent, due: Sequence[Wanted]) -> set[ObjectId]:
         """Delete those that have to be made anew, and wait until they are gone."""
         doomed = [
             item.ref

@@ -8,6 +8,7 @@ from typing import Any
 from installer.catalog.model import Catalog
 from installer.cluster.client import Cluster
 from installer.core.cancel import Cancel
+from installer.core.objects import ObjectId
 from installer.operations.prepare import Choice, InstallOptions, wanted_all
 from installer.plan.hop import Hop, Versions, components_at, stand
 from installer.plan.pruning import KEPT
@@ -60,7 +61,7 @@ def _wanted(
     hop: Hop,
     versions: Versions,
     cancel: Cancel,
-) -> dict[tuple[str, str, str, str], Wanted]:
+) -> dict[ObjectId, Wanted]:
     release = catalog.releases[hop.target if versions == hop.stops[-1] else hop.origin]
     stood = stand(release, versions)
     choice = Choice(options, catalog, stood, components_at(catalog, release, versions))

@@ -7,9 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 from installer.cluster.client import Cluster
 from installer.cluster.errors import ApiError
-from installer.core.objects import Object, Ref, ref_of
-
-Identity = tuple[str, str, str, str]
+from installer.core.objects import Object, ObjectId, Ref, ref_of
 
 _PARALLEL = 8
 
@@ -40,7 +38,7 @@ def read_live(
     *,
     metadata_only: frozenset[str] = frozenset(),
     blind: Blind | None = None,
-) -> Mapping[Identity, Object]:
+) -> Mapping[ObjectId, Object]:
     """What exists of `refs`, by object identity; kinds that are not served do not exist.
 
     metadata_only: kinds of which nothing but metadata is read. Each is read at its ref's own

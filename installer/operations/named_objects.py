@@ -12,7 +12,7 @@ from collections.abc import Collection, Iterator
 from installer.cluster.client import Cluster
 from installer.cluster.errors import ApiError
 from installer.core.cancel import Cancel
-from installer.core.objects import Object, Ref, dig, ref_of
+from installer.core.objects import Object, ObjectId, Ref, dig, ref_of
 from installer.plan.backup_form import account_to_keep
 from installer.plan.references import (
     CONFIG_MAP,
@@ -25,8 +25,6 @@ from installer.plan.references import (
     shared_bundle,
 )
 
-Identity = tuple[str, str, str, str]
-"""What `Ref.identity` gives."""
 _EVERYWHERE = ""
 _ISTIO = "istio-system"
 """Where a Gateway's certificates are: beside the gateway's pods, wherever the Gateway is."""
@@ -45,7 +43,7 @@ class NamedObjects:
     """
 
     def __init__(
-        self, cluster: Cluster, owned: Collection[Identity], config: Object | None, cancel: Cancel
+        self, cluster: Cluster, owned: Collection[ObjectId], config: Object | None, cancel: Cancel
     ) -> None:
         self.cluster = cluster
         self.owned = owned

@@ -9,12 +9,11 @@ from dataclasses import dataclass
 from installer.catalog.model import Component
 from installer.cluster.client import Cluster
 from installer.cluster.errors import ApiError
-from installer.core.objects import Object, Ref, containers, dig, ref_of
+from installer.core.objects import Object, ObjectId, Ref, containers, dig, ref_of
 from installer.operations.prepare import PlannedComponent, Prepared
 
 _TAG = re.compile(r":v?(\d+\.\d+(?:\.\d+)?[^@]*)")
 _WORKLOADS = ("Deployment", "StatefulSet", "DaemonSet")
-Identity = tuple[str, str, str, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +36,7 @@ class ComponentRow:
 
 def component_rows(
     prepared: Prepared,
-    actions: Mapping[Identity, str],
+    actions: Mapping[ObjectId, str],
     outside: Mapping[str, Sequence[tuple[Ref, Object]]],
 ) -> list[ComponentRow]:
     """One row per component of the release. actions: of every object, by identity; outside: the
@@ -70,7 +69,7 @@ def versions_of(workload: Object) -> list[str]:
 
 
 def _ours(
-    prepared: Prepared, part: PlannedComponent, actions: Mapping[Identity, str]
+    prepared: Prepared, part: PlannedComponent, actions: Mapping[ObjectId, str]
 ) -> ComponentRow:
     component = part.component
     name, target = component.name, component.version
@@ -90,7 +89,7 @@ def _ours(
 
 
 def _why_ours(
-    part: PlannedComponent, actions: Mapping[Identity, str], version: str, state: str
+    part: PlannedComponent, actions: Mapping[ObjectId, str], version: str, state: str
 ) -> str:
     differing = sum(
         1 for item in part.wanted if actions.get(item.ref.identity) not in ("unchanged", None)

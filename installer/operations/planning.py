@@ -15,7 +15,7 @@ from installer.cluster.errors import ApiError
 from installer.cluster.readiness import readiness
 from installer.core.cancel import Cancel
 from installer.core.events import Emit
-from installer.core.objects import Object, Ref
+from installer.core.objects import Object, ObjectId, Ref
 from installer.operations.plan_components import ComponentRow, component_rows, workloads_of
 from installer.operations.plan_reasons import action_of, reason_of
 from installer.operations.prepare import (
@@ -170,7 +170,7 @@ def explain(cluster: Cluster, prepared: Prepared, cancel: Cancel) -> Plan:
 
 def previews_of(
     cluster: Cluster, prepared: Prepared, cancel: Cancel, *decisions: Decision
-) -> dict[tuple[str, str, str, str], Preview]:
+) -> dict[ObjectId, Preview]:
     """Previews of the objects with one of these decisions."""
     items = [
         item
@@ -183,9 +183,7 @@ def previews_of(
     return preview_all(cluster, items, live, missing, forced=prepared.forced, cancel=cancel)
 
 
-def missing_of(
-    cluster: Cluster, prepared: Prepared, live: Mapping[tuple[str, str, str, str], Object]
-) -> Missing:
+def missing_of(cluster: Cluster, prepared: Prepared, live: Mapping[ObjectId, Object]) -> Missing:
     """Kinds and namespaces of the release that are not there yet."""
     wanted = [item for part in prepared.planned for item in part.wanted]
     brought = {
@@ -211,7 +209,7 @@ def missing_of(
 def _rows(
     prepared: Prepared,
     part: PlannedComponent,
-    previews: Mapping[tuple[str, str, str, str], Preview],
+    previews: Mapping[ObjectId, Preview],
 ) -> Iterator[ObjectRow]:
     record = prepared.ledger.components.get(part.component.name)
     owners = prepared.ledger.owners()

@@ -21,7 +21,7 @@ from installer.cluster.ledger import Ledger
 from installer.core.cancel import Cancel
 from installer.core.errors import ChecksFailed, InvalidInput, Problem, UsageError
 from installer.core.events import Emit, Event, silent
-from installer.core.objects import Object, Ref
+from installer.core.objects import Object, ObjectId, Ref
 from installer.operations.live import METADATA_KINDS, Blind, read_live
 from installer.plan.drift import Decision, decide
 from installer.plan.edits import with_edits
@@ -52,8 +52,8 @@ class PlannedComponent:
 
     component: Component
     wanted: Sequence[Wanted]
-    decisions: Mapping[tuple[str, str, str, str], Decision]
-    live: Mapping[tuple[str, str, str, str], Object]
+    decisions: Mapping[ObjectId, Decision]
+    live: Mapping[ObjectId, Object]
 
     @property
     def changes(self) -> int:
@@ -75,7 +75,7 @@ class Prepared:
     external: Sequence[Component]
     prune: Sequence[Ref]
     ledger: Ledger
-    recreate: frozenset[tuple[str, str, str, str]] = frozenset()
+    recreate: frozenset[ObjectId] = frozenset()
 
     def count(self, decision: Decision) -> int:
         """How many objects have this decision."""
@@ -273,7 +273,7 @@ def _wanted_parts(
     settings: Settings,
 ) -> list[tuple[Component, list[Wanted]]]:
     """Each object once, with the first component that brings it; all problems of the settings."""
-    taken: set[tuple[str, str, str, str]] = set()
+    taken: set[ObjectId] = set()
     parts: list[tuple[Component, list[Wanted]]] = []
     matched: set[int] = set()
     problems: list[Problem] = []
@@ -294,7 +294,7 @@ def _wanted_parts(
 
 def prunable(
     ledger: Ledger,
-    keep: set[tuple[str, str, str, str]],
+    keep: set[ObjectId],
     components: Sequence[Component],
     settings: Settings,
 ) -> list[Ref]:

@@ -10,7 +10,7 @@ from installer.cluster.apply import LEFTOVERS
 from installer.cluster.client import Cluster
 from installer.cluster.errors import ApiError, Conflict, Failure
 from installer.core.cancel import Cancel
-from installer.core.objects import Object, Ref, dig
+from installer.core.objects import Object, ObjectId, Ref, dig
 from installer.operations.live import METADATA_KINDS
 from installer.plan.diff import Change, compare, restricted
 from installer.plan.drift import MANAGER
@@ -20,8 +20,6 @@ from installer.plan.wanted import Wanted
 WORKERS = 16
 PATIENCE = 10.0
 """Seconds in which a passing failure is tried again."""
-
-Identity = tuple[str, str, str, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,12 +65,12 @@ class Missing:
 def preview_all(
     cluster: Cluster,
     items: Sequence[Wanted],
-    live: Mapping[Identity, Object],
+    live: Mapping[ObjectId, Object],
     missing: Missing,
     *,
     forced: Callable[[Wanted], bool],
     cancel: Cancel,
-) -> dict[Identity, Preview]:
+) -> dict[ObjectId, Preview]:
     """Previews of objects that are to be written, asked in parallel.
 
     live: as listed; of METADATA_KINDS only metadata, so that these are read again. forced: whether

@@ -8,6 +8,7 @@ from installer.cluster import ledger as ledgers
 from installer.cluster.client import Cluster
 from installer.cluster.ledger import ComponentRecord
 from installer.core.events import Emit
+from installer.core.objects import ObjectId
 from installer.operations.prepare import Prepared
 from installer.operations.tally import Tally
 from installer.operations.telling import object_event
@@ -19,7 +20,7 @@ def prune(
     prepared: Prepared,
     tally: Tally,
     emit: Emit,
-    keep: Collection[tuple[str, str, str, str]] = (),
+    keep: Collection[ObjectId] = (),
 ) -> None:
     """Delete `prepared.prune` without what is to be kept, in the order that breaks nothing, then
     forget it; also forget components that are external now or that the release does not have."""

@@ -10,7 +10,7 @@ from installer.catalog.manifests import load_each
 from installer.catalog.model import Component
 from installer.core.cancel import Cancel
 from installer.core.events import Emit
-from installer.core.objects import Object, Ref
+from installer.core.objects import Object, ObjectId, Ref
 from installer.operations.prepare import Choice
 from installer.plan.contents import stands, way
 from installer.plan.hop import Hop
@@ -165,7 +165,7 @@ def wanted_objects(
         scope = scopes.get((Ref(api_version, kind, "", "").group, kind))
         return scope != "Cluster" if scope else kind not in _CLUSTER_SCOPED
 
-    found: dict[tuple[str, str, str, str], Wanted] = {}
+    found: dict[ObjectId, Wanted] = {}
     for component, objects in zip(components, manifests, strict=True):
         for item in wanted_of(component, objects, namespaced, choice.options.settings, set()):
             found.setdefault(item.ref.identity, item)

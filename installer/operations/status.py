@@ -14,7 +14,7 @@ from installer.cluster.ledger import ComponentRecord, Ledger, Run
 from installer.cluster.lock import held_by
 from installer.cluster.readiness import readiness
 from installer.core.errors import InstallerError
-from installer.core.objects import Object
+from installer.core.objects import Object, ObjectId
 from installer.operations.live import read_live
 from installer.plan.drift import RAN_ONCE, Entry, seen_fingerprint
 
@@ -120,7 +120,7 @@ def _is_open(ledger: Ledger) -> bool:
 def report(
     identity: Identity,
     ledger: Ledger,
-    live: Mapping[tuple[str, str, str, str], Object],
+    live: Mapping[ObjectId, Object],
     running: str = "",
     uid: str = "",
 ) -> StatusReport:
@@ -139,9 +139,7 @@ def report(
     )
 
 
-def _component(
-    record: ComponentRecord, live: Mapping[tuple[str, str, str, str], Object]
-) -> ComponentStatus:
+def _component(record: ComponentRecord, live: Mapping[ObjectId, Object]) -> ComponentStatus:
     problems: list[ObjectProblem] = []
     ready = workloads = workloads_ready = drift = 0
     for identity, entry in sorted(record.entries.items()):

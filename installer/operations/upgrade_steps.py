@@ -12,7 +12,7 @@ from installer.cluster.client import Cluster
 from installer.cluster.errors import ApiError
 from installer.core.errors import InstallerError
 from installer.core.events import silent
-from installer.core.objects import Object, Ref, ref_of
+from installer.core.objects import Object, ObjectId, Ref, ref_of
 from installer.operations import upgrade_group
 from installer.operations.backup import backup, file_name
 from installer.operations.engine import Engine
@@ -37,8 +37,6 @@ from installer.serving.inference_service import KIND, served_versions
 
 SERVING = "serving"
 """The step that notes how InferenceServices are before anything changes."""
-Identity = tuple[str, str, str, str]
-"""What `Ref.identity` gives."""
 _CRD = "CustomResourceDefinition"
 _PARALLEL = 8
 _NAMED = 10
@@ -200,7 +198,7 @@ def _asked_of_checks(prepared: Prepared, rewritten: Collection[str]) -> Prepared
             or (item.ref.kind == _CRD and item.ref.name in rewritten)
             or cannot_be_asked(item, part.live.get(item.ref.identity))
         }
-        kept: dict[Identity, Decision] = dict.fromkeys(spared, "unchanged")
+        kept: dict[ObjectId, Decision] = dict.fromkeys(spared, "unchanged")
         planned.append(replace(part, decisions={**part.decisions, **kept}))
     ledger = replace(prepared.ledger, release="", state="", upgrade=None)
     return replace(prepared, planned=planned, ledger=ledger)

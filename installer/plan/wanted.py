@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from installer.catalog.model import Component
-from installer.core.objects import Object, Ref, dig, fingerprint, ref_of
+from installer.core.objects import Object, ObjectId, Ref, dig, fingerprint, ref_of
 from installer.plan.normalise import Scope, normalise
 from installer.plan.ownership import without_controller_fields
 from installer.plan.settings import Settings
@@ -38,7 +38,7 @@ def wanted_of(
     Where a manifest names an object twice, the last wins, as with kubectl. matched collects
     the indexes of the settings' patches that met a target.
     """
-    bodies: dict[tuple[str, str, str, str], Object] = {}
+    bodies: dict[ObjectId, Object] = {}
     for obj in _with_namespace(component, objects):
         if any(rule.matches(obj) for rule in component.drop):
             continue

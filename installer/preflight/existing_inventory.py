@@ -13,7 +13,7 @@ from typing import Any
 
 from installer.catalog.foreign import Foreign, Project
 from installer.cluster.readiness import readiness
-from installer.core.objects import Object, Ref, containers, dig, ref_of
+from installer.core.objects import Object, ObjectId, Ref, containers, dig, ref_of
 from installer.preflight.existing_owner import (
     OURS,
     Owner,
@@ -117,7 +117,7 @@ class Seen:
 
     workloads: Sequence[Object]
     definitions: Sequence[Object]
-    settled: Collection[tuple[str, str, str, str]] = ()
+    settled: Collection[ObjectId] = ()
     operators: tuple[str, ...] = ()
     releases: Mapping[tuple[str, str], str] = field(default_factory=dict)
     node_labels: frozenset[str] = frozenset()

@@ -9,7 +9,7 @@ from installer.catalog.foreign import load_foreign
 from installer.cluster.errors import ApiError
 from installer.core.checks import Detail, unknown
 from installer.core.errors import InstallerError
-from installer.core.objects import Object, Ref, dig
+from installer.core.objects import Object, ObjectId, Ref, dig
 from installer.plan.drift import Entry
 from installer.preflight.existing_inventory import Inventory, Seen, take_stock
 from installer.preflight.world import LEDGER, World
@@ -47,7 +47,7 @@ def what_runs(world: World) -> tuple[Inventory, list[Detail]]:
     return found, lacking
 
 
-def settled(world: World) -> frozenset[tuple[str, str, str, str]]:
+def settled(world: World) -> frozenset[ObjectId]:
     """What we applied or created ourselves; a reference noted before its apply is neither.
 
     Raises InstallerError when the ledger could not be read: then nobody knows what is ours.

@@ -12,7 +12,7 @@ from installer.catalog.model import Catalog, Component, Release
 from installer.cluster.client import Cluster, Identity
 from installer.cluster.ledger import NAMESPACE, Ledger
 from installer.core.checks import Detail, unknown
-from installer.core.objects import Object, Ref
+from installer.core.objects import Object, ObjectId, Ref
 from installer.plan.drift import Decision
 from installer.plan.settings import Settings
 from installer.plan.wanted import Wanted
@@ -31,8 +31,8 @@ class Part:
 
     component: Component
     wanted: Sequence[Wanted]
-    decisions: Mapping[tuple[str, str, str, str], Decision]
-    live: Mapping[tuple[str, str, str, str], Object]
+    decisions: Mapping[ObjectId, Decision]
+    live: Mapping[ObjectId, Object]
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,12 +7,9 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from installer.core.objects import Object, dig, ref_of
+from installer.core.objects import Object, ObjectId, dig, ref_of
 from installer.serving.gateways import Gateways
 from installer.serving.inference_service import InferenceService
-
-Identity = tuple[str, str, str, str]
-"""(group, kind, namespace, name)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +21,7 @@ class Scene:
     """
 
     service: InferenceService
-    objects: Mapping[Identity, Object]
+    objects: Mapping[ObjectId, Object]
     unseen: Mapping[tuple[str, str], str] = field(default_factory=dict)
     gateways: Gateways | None = None
     now: datetime = field(default_factory=lambda: datetime.now(UTC))

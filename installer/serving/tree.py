@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from installer.cluster.readiness import readiness
-from installer.core.objects import Object, Ref, conditions, dig, ref_of
+from installer.core.objects import Object, ObjectId, Ref, conditions, dig, ref_of
 from installer.serving.inference_service import KIND
 from installer.serving.scene import Scene, age, ready_addresses, uids_of_owners
 
@@ -101,7 +101,7 @@ def tree_of(scene: Scene) -> Node:
 class _Builder:
     def __init__(self, scene: Scene) -> None:
         self._scene = scene
-        self._taken: set[tuple[str, str, str, str]] = set()
+        self._taken: set[ObjectId] = set()
 
     def root(self) -> Node:
         obj = self._scene.service.obj

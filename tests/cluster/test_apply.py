@@ -19,7 +19,7 @@ from installer.cluster.client import Cluster
 from installer.cluster.errors import ApiError
 from installer.core.cancel import Cancel
 from installer.core.errors import Interrupted
-from installer.core.objects import Object, Ref, dig, ref_of
+from installer.core.objects import Object, ObjectId, Ref, dig, ref_of
 from installer.sandbox.options import SandboxInfo
 
 pytestmark = pytest.mark.cluster
@@ -68,7 +68,7 @@ def proxy(sandbox: SandboxInfo, tmp_path: Path) -> Iterator[FaultProxy]:
         yield started
 
 
-def listed(cluster: Cluster) -> dict[tuple[str, str, str, str], Object]:
+def listed(cluster: Cluster) -> dict[ObjectId, Object]:
     found = cluster.list("v1", "ConfigMap", PLACE).items
     return {ref_of(item).identity: item for item in found}
 

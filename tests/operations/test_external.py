@@ -15,8 +15,8 @@ from installer.cluster import ledger as ledgers
 from installer.cluster.wait import wait_ready
 from installer.core.cancel import Cancel
 from installer.core.events import silent
-from installer.core.objects import Object, Ref
-from installer.operations.live import Identity, read_live
+from installer.core.objects import Object, ObjectId, Ref
+from installer.operations.live import read_live
 from installer.plan.settings import Settings
 from installer.plan.wanted import Wanted, wanted_of
 
@@ -82,5 +82,5 @@ def test_an_external_component_is_used_and_none_of_it_is_ours(
     assert there.cluster().get(WEBHOOK) is not None
 
 
-def _live(there: Place, wanted: Sequence[Wanted]) -> Mapping[Identity, Object]:
+def _live(there: Place, wanted: Sequence[Wanted]) -> Mapping[ObjectId, Object]:
     return read_live(there.cluster(), [item.ref for item in wanted])

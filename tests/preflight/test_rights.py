@@ -16,7 +16,7 @@ from installer.cluster.client import Cluster
 from installer.cluster.errors import ApiError
 from installer.core.cancel import Cancel
 from installer.core.events import silent
-from installer.core.objects import Ref
+from installer.core.objects import ObjectId, Ref
 from installer.operations.prepare import InstallOptions, choose
 from installer.operations.rbac import wanted_objects
 from installer.plan.drift import Decision
@@ -145,7 +145,7 @@ def test_namespaces_that_an_install_would_make_are_known(shared: Path) -> None:
     choice = choose(options)
     first = choice.components[0]
     wanted = wanted_objects(choice, [first], silent, Cancel())
-    decisions: dict[tuple[str, str, str, str], Decision]
+    decisions: dict[ObjectId, Decision]
     for decision, expected in (("create", [first.namespace]), ("apply", [])):
         decisions = {item.ref.identity: decision for item in wanted}  # type: ignore[misc]
         part = Part(first, wanted, decisions, {})
