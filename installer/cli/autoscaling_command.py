@@ -7,9 +7,8 @@ from argparse import Namespace
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from installer.cli.interrupts import Interrupts
+from installer.cli.contact import looked_at
 from installer.cli.terminal import Terminal, plural, table
-from installer.core.cancel import Cancel
 from installer.core.errors import ExitCode
 
 if TYPE_CHECKING:
@@ -18,13 +17,10 @@ if TYPE_CHECKING:
 
 def autoscaling(args: Namespace) -> int:
     """`autoscaling NAME`."""
-    from installer.cli.status_view import document
-    from installer.cluster.client import Cluster
+    from installer.cli.documents import document
     from installer.operations.autoscaling import autoscaling as look
 
-    cancel = Cancel()
-    with Interrupts(cancel):
-        cluster = Cluster.connect(kubeconfig=args.kubeconfig, context=args.context, cancel=cancel)
+    with looked_at(args) as cluster:
         report = look(cluster, args.name, args.concurrency)
     if args.output != "text":
         sys.stdout.write(document(report.to_dict(), args.output))

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from installer.cli.engines import connect, identity_rows
+from installer.cli.contact import connect, identity_rows
 from installer.cli.session import Session
 from installer.core.errors import UsageError
 

@@ -8,10 +8,10 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from installer.cli.bench_flags import wanted
-from installer.cli.interrupts import Interrupts
+from installer.cli.contact import looked_at
+from installer.cli.files import write_file
 from installer.cli.serving_flags import asking
 from installer.cli.terminal import Terminal
-from installer.core.cancel import Cancel
 from installer.core.errors import ExitCode
 
 if TYPE_CHECKING:
@@ -26,17 +26,13 @@ _EVERY = 5
 
 def bench(args: Namespace) -> int:
     """`bench NAME`: exit 3 when a limit of --slo is not kept, 1 when nothing was answered well."""
-    from installer.cluster.client import Cluster
     from installer.operations.bench import bench as operation
 
     asked = wanted(args)
     how = replace(asking(args), seconds=asked.load.timeout)
-    cancel = Cancel()
-    with Interrupts(cancel):
-        cluster = Cluster.connect(kubeconfig=args.kubeconfig, context=args.context, cancel=cancel)
-        report = operation(cluster, args.name, asked, how, cancel, _progress(args))
+    with looked_at(args) as cluster:
+        report = operation(cluster, args.name, asked, how, cluster.cancel, _progress(args))
     if args.html:
-        from installer.cli.trace_command import write_file
         from installer.serving.bench.bench_page import bench_page
 
         write_file(args.html, bench_page(report))
@@ -80,7 +76,7 @@ def _show(args: Namespace, report: Report) -> None:
     from installer.cli.bench_view import lines, verdict_lines
 
     if args.output == "json":
-        from installer.cli.status_view import document
+        from installer.cli.documents import document
 
         sys.stdout.write(document(report.to_dict(), "json"))
         return

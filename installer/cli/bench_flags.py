@@ -76,7 +76,7 @@ def bench_flags(parser: Parser) -> None:
 
 def wanted(args: Namespace) -> Wanted:
     """What the flags ask for; a file is read. Raises UsageError with what does not fit together."""
-    from installer.cli.verify_command import read_bytes
+    from installer.cli.files import read_bytes
     from installer.operations.bench_request import Wanted, split_address
 
     if args.address:

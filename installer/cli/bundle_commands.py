@@ -9,9 +9,9 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from installer.cli.documents import document
 from installer.cli.interrupts import Interrupts
 from installer.cli.session import reading
-from installer.cli.status_view import document
 from installer.cli.terminal import plural, size, table
 from installer.core.cancel import Cancel
 from installer.core.errors import ExitCode
@@ -39,7 +39,7 @@ def images(args: Namespace) -> int:
 def create(args: Namespace) -> int:
     """`bundle create FILE RELEASE…`: writes the file; what is in it on stdout."""
     from installer.catalog import bundle
-    from installer.cli.engines import source_options
+    from installer.cli.options import source_options
     from installer.operations.bundle import wanted
 
     components = wanted(_catalog(args), args.releases, args.origin)

@@ -7,7 +7,7 @@ from argparse import Namespace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from installer.cli.status_view import document
+from installer.cli.documents import document
 from installer.cli.terminal import plural, table
 from installer.core.errors import ExitCode, UsageError
 

@@ -152,7 +152,9 @@ def _plan(commands: Any) -> None:
 
 def _install(commands: Any) -> None:
     text = "Install a release, or bring what is there back to it."
-    parser = _command(commands, "install", "installer.cli.engines:install", text, "text|json")
+    parser = _command(
+        commands, "install", "installer.cli.install_command:install", text, "text|json"
+    )
     parser.set_defaults(events=True)
     parser.add_argument("release", metavar="RELEASE", nargs="?", help="release name; see: releases")
     text = "do what this file of plan --save says, or nothing when the cluster moved on since"
@@ -242,7 +244,9 @@ def _restore(commands: Any) -> None:
 
 def _status(commands: Any) -> None:
     text = "Show what is installed, whether it is ready, and what drifted."
-    parser = _command(commands, "status", "installer.cli.engines:status", text, "text|json|yaml")
+    parser = _command(
+        commands, "status", "installer.cli.status_command:status", text, "text|json|yaml"
+    )
     text = "exit with 5 unless everything is as installed and ready"
     parser.add_argument("--exit-code", action="store_true", help=text)
     text = "show every field that differs and who made it; -v: controllers' fields too"
@@ -299,7 +303,9 @@ def _bench(commands: Any) -> None:
 
 def _uninstall(commands: Any) -> None:
     text = "Remove what was installed, in the order that lets finalizers run."
-    parser = _command(commands, "uninstall", "installer.cli.engines:uninstall", text, "text|json")
+    parser = _command(
+        commands, "uninstall", "installer.cli.uninstall_command:uninstall", text, "text|json"
+    )
     parser.set_defaults(events=True)
     run_flags(parser)
     text = "delete InferenceServices too; without it their presence stops the uninstall"

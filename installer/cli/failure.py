@@ -71,7 +71,7 @@ def print_answer(error: InstallerError, form: str, *, events: bool) -> None:
 
         JsonLines(sys.stdout).emit(failed(error))
         return
-    from installer.cli.status_view import document
+    from installer.cli.documents import document
 
     with contextlib.suppress(OSError):
         answer = {"error": error.to_dict(), "exit_code": int(error.exit_code)}

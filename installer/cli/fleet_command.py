@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 def fleet(args: Namespace) -> int:
     """`fleet COMMAND`: a table over all clusters on stdout; exits with the worst of their codes."""
     from installer.cli import fleet_view
-    from installer.cli.status_view import document
+    from installer.cli.documents import document
     from installer.fleet import identities, inventory, run
     from installer.fleet.model import WRITING
 

@@ -7,9 +7,7 @@ import sys
 from argparse import Namespace
 from typing import TYPE_CHECKING
 
-from installer.cli.interrupts import Interrupts
 from installer.cli.terminal import Terminal
-from installer.core.cancel import Cancel
 from installer.core.errors import ExitCode
 
 if TYPE_CHECKING:
@@ -18,20 +16,16 @@ if TYPE_CHECKING:
 
 def plan(args: Namespace) -> int:
     """`plan RELEASE`: the plan on stdout; 5 with --exit-code when something differs."""
-    from installer.cli.engines import install_options
+    from installer.cli.contact import looked_at
+    from installer.cli.options import install_options
     from installer.cli.session import reading
-    from installer.cluster.client import Cluster
     from installer.operations.planning import make_plan
     from installer.operations.prepare import choose
 
     choice = choose(install_options(args))
-    cancel = Cancel()
-    with Interrupts(cancel):
-        emit = reading(args)
-        cluster = Cluster.connect(
-            kubeconfig=args.kubeconfig, context=args.context, cancel=cancel, emit=emit
-        )
-        made = make_plan(cluster, choice, emit, cancel)
+    emit = reading(args)
+    with looked_at(args, emit) as cluster:
+        made = make_plan(cluster, choice, emit, cluster.cancel)
         if args.save:
             from installer.operations.saved_plan import save
 
@@ -42,7 +36,7 @@ def plan(args: Namespace) -> int:
 
 def _show(made: Plan, args: Namespace) -> None:
     if args.output != "text":
-        from installer.cli.status_view import document
+        from installer.cli.documents import document
 
         sys.stdout.write(document(made.to_dict(created=args.diff), args.output))
         return

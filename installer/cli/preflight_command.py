@@ -5,10 +5,11 @@ from __future__ import annotations
 import sys
 from argparse import Namespace
 
-from installer.cli.interrupts import Interrupts
+from installer.cli.contact import looked_at
+from installer.cli.documents import document
+from installer.cli.options import install_options
 from installer.cli.parser import split
 from installer.cli.terminal import Terminal, table
-from installer.core.cancel import Cancel
 from installer.core.errors import ExitCode, UsageError
 from installer.core.events import silent
 
@@ -25,20 +26,15 @@ def preflight(args: Namespace) -> int:
             kind="usage",
             remedy=f"{args.program} preflight RELEASE; see: {args.program} releases",
         )
-    from installer.cli.engines import install_options
     from installer.cli.preflight_view import lines
-    from installer.cli.status_view import document
-    from installer.cluster.client import Cluster
     from installer.operations import preflight as operation
     from installer.operations.prepare import choose
 
     selection = operation.Selection(split(args.skip), split(args.only))
     selection.checks()
     choice = choose(install_options(args))
-    cancel = Cancel()
-    with Interrupts(cancel):
-        cluster = Cluster.connect(kubeconfig=args.kubeconfig, context=args.context, cancel=cancel)
-        report = operation.preflight(cluster, choice, selection, silent, cancel)
+    with looked_at(args) as cluster:
+        report = operation.preflight(cluster, choice, selection, silent, cluster.cancel)
     if args.output != "text":
         sys.stdout.write(document(report.to_dict(), args.output))
     else:
@@ -54,10 +50,7 @@ def _all_releases(args: Namespace) -> int:
         raise UsageError(
             f"--all-releases looks at every release: leave {args.release} out", kind="usage"
         )
-    from installer.cli.engines import install_options
     from installer.cli.matrix_view import lines
-    from installer.cli.status_view import document
-    from installer.cluster.client import Cluster
     from installer.operations.matrix import matrix
     from installer.operations.preflight import Selection
 
@@ -65,10 +58,8 @@ def _all_releases(args: Namespace) -> int:
     selection.checks()
     args.release = ""
     options = install_options(args)
-    cancel = Cancel()
-    with Interrupts(cancel):
-        cluster = Cluster.connect(kubeconfig=args.kubeconfig, context=args.context, cancel=cancel)
-        found = matrix(cluster, options, selection, silent, cancel)
+    with looked_at(args) as cluster:
+        found = matrix(cluster, options, selection, silent, cluster.cancel)
     if args.output != "text":
         sys.stdout.write(document(found.to_dict(), args.output))
         return ExitCode.DONE
@@ -79,7 +70,6 @@ def _all_releases(args: Namespace) -> int:
 
 
 def _list(args: Namespace) -> int:
-    from installer.cli.status_view import document
     from installer.preflight.registry import CHECKS
 
     if args.output != "text":

@@ -22,8 +22,8 @@ _FLAGS = {"User": "--user", "Group": "--group", "ServiceAccount": "--service-acc
 
 def rbac(args: Namespace) -> int:
     """`rbac RELEASE`: roles for install, status and uninstall on stdout."""
-    from installer.cli.engines import install_options
-    from installer.cli.status_view import document
+    from installer.cli.documents import document
+    from installer.cli.options import install_options
     from installer.operations.prepare import choose
     from installer.operations.rbac import rbac as find
     from installer.preflight.rbac import subject

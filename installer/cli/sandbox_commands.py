@@ -8,9 +8,9 @@ from argparse import Namespace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from installer.cli.documents import document
 from installer.cli.interrupts import Interrupts
 from installer.cli.session import plain
-from installer.cli.status_view import document
 from installer.cli.terminal import table
 from installer.core.cancel import Cancel
 from installer.core.errors import ExitCode

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
+from installer.cli.contact import identity_rows
+from installer.cli.dry_run import show
 from installer.cli.session import Session
 from installer.core.errors import InstallerError, UsageError
-from installer.core.objects import Ref
 
 if TYPE_CHECKING:
     from installer.cluster.client import Cluster, Identity
@@ -15,25 +15,15 @@ if TYPE_CHECKING:
     from installer.preflight.stale_webhooks import Stale
 
 
-def clear(
-    session: Session,
-    cluster: Cluster,
-    identity: Identity,
-    choice: Choice,
-    rows: Sequence[tuple[str, str]],
-    show: Callable[[list[tuple[str, str, str, Ref]]], None],
-) -> int:
-    """Remove what is stale and confirmed; how many were removed. Nothing with --dry-run.
-
-    rows: which cluster this is, for the question. show: of a dry run, (action, component, stage,
-    object) of what would be done.
-    """
+def clear(session: Session, cluster: Cluster, identity: Identity, choice: Choice) -> int:
+    """Remove what is stale and confirmed; how many were removed. With --dry-run it is shown."""
     from installer.operations import stale_webhooks as operation
 
     found = operation.find_stale_webhooks(cluster, identity, choice)
     if session.args.dry_run:
         names = [item.project.component if item.project else "" for item in found]
-        show([("delete", n, operation.STAGE, i.ref) for n, i in zip(names, found, strict=True)])
+        doomed = zip(names, found, strict=True)
+        show(session, (("delete", name, operation.STAGE, item.ref) for name, item in doomed))
         return 0
 
     def ask(stale: Stale) -> bool:
@@ -41,7 +31,9 @@ def clear(
         title = stale.project.title if stale.project else ""
         more = [("webhooks", str(stale.ref)), ("of", title), ("because", why)]
         try:
-            session.confirm("About to delete webhooks that nobody serves", [*rows, *more])
+            session.confirm(
+                "About to delete webhooks that nobody serves", [*identity_rows(identity), *more]
+            )
         except UsageError:
             raise
         except InstallerError as answer:

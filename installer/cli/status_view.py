@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from argparse import Namespace
 from collections.abc import Mapping
 from typing import Any
 
+from installer.cli.documents import document
 from installer.cli.parser import PROGRAM
 from installer.cli.terminal import Terminal, plural, table
 
@@ -18,15 +18,6 @@ def render(report: Mapping[str, Any], args: Namespace) -> str:
         return document(report, args.output)
     terminal = Terminal.of(sys.stdout, no_colour=args.no_color)
     return "".join(f"{line}\n" for line in lines(report, terminal))
-
-
-def document(data: Any, form: str) -> str:
-    """Data as one indented JSON document, or as YAML."""
-    if form == "json":
-        return json.dumps(data, indent=2, default=str) + "\n"
-    import yaml
-
-    return str(yaml.safe_dump(data, sort_keys=False, allow_unicode=True))
 
 
 def lines(report: Mapping[str, Any], terminal: Terminal) -> list[str]:

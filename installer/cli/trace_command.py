@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import sys
 from argparse import Namespace
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from installer.cli.interrupts import Interrupts
+from installer.cli.contact import looked_at
+from installer.cli.files import write_file
 from installer.cli.serving_flags import asking
 from installer.cli.terminal import Terminal
-from installer.core.cancel import Cancel
-from installer.core.errors import ExitCode, UsageError
+from installer.core.errors import ExitCode
 from installer.core.objects import dig
 
 if TYPE_CHECKING:
@@ -20,14 +19,11 @@ if TYPE_CHECKING:
 
 def trace(args: Namespace) -> int:
     """`trace NAME`: exit 3 when a link is broken."""
-    from installer.cluster.client import Cluster
     from installer.operations.trace import trace as look
 
     wanted = asking(args)
-    cancel = Cancel(args.timeout)
-    with Interrupts(cancel):
-        cluster = Cluster.connect(kubeconfig=args.kubeconfig, context=args.context, cancel=cancel)
-        report = look(cluster, args.name, wanted, cancel, send=args.request)
+    with looked_at(args) as cluster:
+        report = look(cluster, args.name, wanted, cluster.cancel, send=args.request)
     if args.html:
         _write_page(args.html, report)
     _show(args, report)
@@ -36,7 +32,7 @@ def trace(args: Namespace) -> int:
 
 def _show(args: Namespace, report: TraceReport) -> None:
     if args.output == "json":
-        from installer.cli.status_view import document
+        from installer.cli.documents import document
 
         sys.stdout.write(document(report.to_dict(), "json"))
     elif args.output == "dot":
@@ -61,13 +57,3 @@ def _write_page(name: str, report: TraceReport) -> None:
     ]
     found = trace_page(str(report.service.ref), facts, report.tree, [report.outside, report.inside])
     write_file(name, found)
-
-
-def write_file(name: str, text: str) -> None:
-    """Write a file that the user named. Raises UsageError where that cannot be done."""
-    try:
-        Path(name).write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise UsageError(
-            f"the file cannot be written: {error.strerror}", kind="output", object=name
-        ) from error

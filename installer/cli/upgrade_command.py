@@ -10,11 +10,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from installer.cli.engines import connect, identity_rows, install_options
-from installer.cli.interrupts import Interrupts
+from installer.cli.contact import connect, identity_rows, looked_at
+from installer.cli.options import install_options
 from installer.cli.parser import split
 from installer.cli.session import Session, plain
-from installer.core.cancel import Cancel
 from installer.core.errors import ExitCode
 from installer.core.events import Event
 
@@ -33,15 +32,10 @@ def upgrade(args: Namespace) -> int:
 def plan(args: Namespace) -> int:
     """`upgrade plan [RELEASE]`: the way on stdout."""
     from installer.cli.upgrade_view import lines
-    from installer.cluster.client import Cluster
     from installer.operations.upgrade_plan import plan_upgrade
 
-    cancel = Cancel(args.timeout)
-    with Interrupts(cancel):
-        cluster = Cluster.connect(
-            kubeconfig=args.kubeconfig, context=args.context, cancel=cancel, emit=plain(args)
-        )
-        found = plan_upgrade(cluster, _options(args), cancel, objects=args.objects)
+    with looked_at(args, plain(args)) as cluster:
+        found = plan_upgrade(cluster, _options(args), cluster.cancel, objects=args.objects)
     if args.output == "json":
         sys.stdout.write(json.dumps(found.to_dict(), indent=2) + "\n")
     else:

@@ -5,18 +5,16 @@ from __future__ import annotations
 import json
 from argparse import Namespace
 from collections.abc import Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from installer.cli.engines import connect
+from installer.cli.contact import connect
+from installer.cli.files import read_bytes
 from installer.cli.serving_flags import asking
 from installer.cli.session import Session
 from installer.core.errors import UsageError
 
 if TYPE_CHECKING:
     from installer.operations.verify import Options
-
-_LIMIT = 16_000_000
 
 
 def verify(args: Namespace) -> int:
@@ -55,17 +53,3 @@ def _options(args: Namespace) -> Options:
         keep=args.keep,
         asking=asking(args),
     )
-
-
-def read_bytes(name: str) -> bytes:
-    """A file that the user named. Raises UsageError where it cannot be read, or is too large."""
-    try:
-        with Path(name).open("rb") as file:
-            data = file.read(_LIMIT + 1)
-    except OSError as error:
-        raise UsageError(
-            f"the file cannot be read: {error.strerror}", kind="input", object=name
-        ) from error
-    if len(data) > _LIMIT:
-        raise UsageError(f"the file has more than {_LIMIT} bytes", kind="input", object=name)
-    return data

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import Any
 
 from installer.cluster import ledger as ledgers
 from installer.cluster import lock as locks
@@ -44,6 +45,11 @@ class Outcome:
     seconds: float = 0.0
     stages: tuple[tuple[str, str, float, float], ...] = ()
     exit_code: ExitCode = ExitCode.DONE
+
+    def counted(self) -> dict[str, Any]:
+        """What the `finished` event says of it: outcome, created, changed, unchanged, deleted."""
+        names = ("outcome", "created", "changed", "unchanged", "deleted")
+        return {name: getattr(self, name) for name in names}
 
     @classmethod
     def of(cls, outcome: str, tally: Tally, cluster: Cluster, started: float) -> Outcome:

@@ -117,7 +117,7 @@ def test_a_full_disk_under_stdout_is_told(words: tuple[str, ...], unbuffered: st
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no /dev/full here")
 def test_event_lines_that_a_full_disk_did_not_take_end_in_exit_code_1() -> None:
     code = (
-        "import sys, installer.cli.main as m, installer.cli.engines as e; "
+        "import sys, installer.cli.main as m, installer.cli.install_command as e; "
         "e._install = lambda _: {'outcome': 'done'}; "
         "sys.exit(m.main(['install', 'r', '-o', 'json']))"
     )

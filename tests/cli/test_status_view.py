@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 import yaml
 
-from installer.cli.status_view import document, lines
+from installer.cli.documents import document
+from installer.cli.status_view import lines
 from installer.cli.terminal import Terminal
 
 PLACE = {"context": "kind-dev", "server": "https://127.0.0.1:6443", "kubernetes": "v1.20.2"}

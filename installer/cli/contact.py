@@ -1,0 +1,67 @@
+"""The cluster that `--kubeconfig` and `--context` name: connected to, and named to the user."""
+
+from __future__ import annotations
+
+import math
+from argparse import Namespace
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from installer.cli.interrupts import Interrupts
+from installer.cli.session import Session
+from installer.core.cancel import Cancel
+from installer.core.events import Emit, Event, silent
+
+if TYPE_CHECKING:
+    from installer.cluster.client import Cluster, Identity
+
+
+@contextmanager
+def looked_at(args: Namespace, emit: Emit = silent) -> Iterator[Cluster]:
+    """For commands that write nothing: signals and `--timeout`, where there is one, stop what is
+    asked of the cluster within the block."""
+    from installer.cluster.client import Cluster
+
+    cancel = Cancel(getattr(args, "timeout", math.inf))
+    with Interrupts(cancel):
+        yield Cluster.connect(
+            kubeconfig=args.kubeconfig, context=args.context, cancel=cancel, emit=emit
+        )
+
+
+def connect(session: Session, release: str) -> tuple[Cluster, Identity]:
+    """Connect, ask the server who it is, and tell that the command began."""
+    from installer.cluster.client import Cluster
+
+    args = session.args
+    cluster = Cluster.connect(
+        kubeconfig=args.kubeconfig,
+        context=args.context,
+        cancel=session.cancel,
+        emit=session.emit,
+    )
+    session.cluster = cluster
+    identity = cluster.identity()
+    fields = {
+        "command": session.command,
+        "release": release,
+        "cluster": {
+            "context": identity.context,
+            "server": identity.server,
+            "version": identity.git_version,
+            "nodes": identity.nodes,
+        },
+    }
+    session.emit(Event("started", fields))
+    return cluster, identity
+
+
+def identity_rows(identity: Identity) -> list[tuple[str, str]]:
+    """Which cluster it is, for the question before the first write."""
+    return [
+        ("context", identity.context),
+        ("server", identity.server),
+        ("version", identity.git_version),
+        ("nodes", str(identity.nodes)),
+    ]
