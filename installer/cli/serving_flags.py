@@ -1,24 +1,80 @@
-"""Flags of the commands that look at InferenceServices and send requests to them."""
+"""`verify`, `trace`, `autoscaling` and `bench`: they look at InferenceServices and ask them.
+
+Standard library only until one of them runs.
+"""
 
 from __future__ import annotations
 
+import argparse
 from argparse import Namespace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from installer.cli.parser import Parser, duration
+from installer.cli.bench_flags import bench_flags
+from installer.cli.command import command
+from installer.cli.parser import Parser, duration, positive
+from installer.cli.shared_flags import cluster_flags, timeout_flag
 from installer.core.errors import UsageError
 
 if TYPE_CHECKING:
     from installer.operations.asking import Asking
 
 
-def name_argument(parser: Parser) -> None:
+def verify(commands: Any) -> None:
+    """`verify`."""
+    text = "Prove that what is installed serves: a sample model must answer through the ingress."
+    run = "installer.cli.verify_command:verify"
+    parser = command(commands, "verify", run, text, "text|json")
+    parser.set_defaults(events=True)
+    _model_flags(parser)
+    parser.add_argument("--keep", action="store_true", help="do not remove what was made")
+    timeout_flag(parser, "10m")
+    _request_flags(parser)
+    cluster_flags(parser)
+
+
+def trace(commands: Any) -> None:
+    """`trace`."""
+    text = "Show everything an InferenceService made, and follow a request through it."
+    run = "installer.cli.trace_command:trace"
+    parser = command(commands, "trace", run, text, "text|json|dot")
+    _name_argument(parser)
+    text = "also write one self-contained picture of tree and path to this file"
+    parser.add_argument("--html", metavar="FILE", help=text)
+    text = "send a real request too (default); it wakes what is scaled to zero"
+    parser.add_argument("--request", action=argparse.BooleanOptionalAction, default=True, help=text)
+    timeout_flag(parser, "1m")
+    _request_flags(parser)
+    cluster_flags(parser)
+
+
+def autoscaling(commands: Any) -> None:
+    """`autoscaling`."""
+    text = "Show how an InferenceService scales: each setting in effect, and where it comes from."
+    run = "installer.cli.autoscaling_command:autoscaling"
+    parser = command(commands, "autoscaling", run, text, "text|json|yaml")
+    _name_argument(parser)
+    text = "also say how many pods so many requests at the same time would have"
+    parser.add_argument("--concurrency", metavar="N", type=positive, help=text)
+    cluster_flags(parser)
+
+
+def bench(commands: Any) -> None:
+    """`bench`."""
+    text = "Send load to an InferenceService, and show how it answered and scaled."
+    parser = command(commands, "bench", "installer.cli.bench_command:bench", text, "text|json|csv")
+    _name_argument(parser)
+    bench_flags(parser)
+    _request_flags(parser, limit=False)
+    cluster_flags(parser)
+
+
+def _name_argument(parser: Parser) -> None:
     """The InferenceService."""
     text = "the InferenceService (namespace: the context's unless given)"
     parser.add_argument("name", metavar="[NAMESPACE/]NAME", help=text)
 
 
-def request_flags(parser: Parser, *, limit: bool = True) -> None:
+def _request_flags(parser: Parser, *, limit: bool = True) -> None:
     """How requests are sent. limit: with a flag for one request's time."""
     group = parser.add_argument_group("requests")
     text = "lb, nodeport or port-forward (default: the first that accepts connections)"
@@ -44,7 +100,7 @@ def request_flags(parser: Parser, *, limit: bool = True) -> None:
 
 
 def asking(args: Namespace) -> Asking:
-    """What `request_flags` were given. Raises UsageError for what is no header."""
+    """What `_request_flags` were given. Raises UsageError for what is no header."""
     from installer.operations.asking import Asking
 
     return Asking(
@@ -63,7 +119,7 @@ def _header(text: str) -> tuple[str, str]:
     return name.strip(), value.strip()
 
 
-def model_flags(parser: Parser) -> None:
+def _model_flags(parser: Parser) -> None:
     """Which model `verify` asks, and for what."""
     group = parser.add_argument_group("which model (default: upstream's flowers sample)")
     which = group.add_mutually_exclusive_group()

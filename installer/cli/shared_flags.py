@@ -30,11 +30,11 @@ def cluster_flags(parser: Parser) -> None:
     group.add_argument("--context", metavar="NAME", help=text)
 
 
-def run_flags(parser: Parser, seconds: float = 900.0, shown: str = "15m") -> None:
-    """What commands take that write. seconds, shown: the usual --timeout."""
+def run_flags(parser: Parser, limit: str = "15m") -> None:
+    """What commands take that write. limit: the usual --timeout."""
     text = "show what would be done; write nothing"
     parser.add_argument("--dry-run", action="store_true", help=text)
-    timeout_flag(parser, seconds, shown)
+    timeout_flag(parser, limit)
     parser.add_argument(
         "-y", "--yes", action="store_true", help="do not ask before the first write"
     )
@@ -73,10 +73,11 @@ def adopt_flag(parser: Parser) -> None:
     parser.add_argument("--adopt", metavar="NAME[,NAME]", action="append", default=[], help=text)
 
 
-def timeout_flag(parser: Parser, seconds: float, shown: str) -> None:
-    """--timeout; seconds is the usual one, and shown how it is told."""
-    text = f"limit for the whole run, e.g. 10m or 90s (default: {shown})"
-    parser.add_argument("--timeout", metavar="DURATION", type=duration, default=seconds, help=text)
+def timeout_flag(parser: Parser, limit: str) -> None:
+    """--timeout; limit: the usual one, as a user would write it."""
+    text = f"limit for the whole run, e.g. 10m or 90s (default: {limit})"
+    usual = duration(limit)
+    parser.add_argument("--timeout", metavar="DURATION", type=duration, default=usual, help=text)
 
 
 def catalog_flag(parser: Any) -> None:
