@@ -1,4 +1,6 @@
-"""Every answer and every failure of the API server, classified once. Pure.
+"""Every answer of the API server that is a failure, classified once. Pure.
+
+What was raised because there was no answer is judged by `no_answer`.
 
 Transient failures pass by themselves while a cluster is being installed; permanent ones need a
 person. Texts come from recordings of Kubernetes 1.20.2; an answer that fits no rule is judged by
@@ -9,7 +11,6 @@ from __future__ import annotations
 
 import json
 import re
-import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -79,7 +80,7 @@ _RIGHTS = (
     "`kserve-installer rbac RELEASE` prints the rights that are needed, `--from RELEASE` those of "
     "an upgrade too"
 )
-_ETCD = "see whether etcd is healthy and its disks are fast enough"
+SEE_ETCD = "see whether etcd is healthy and its disks are fast enough"
 
 # The first rule that fits wins.
 _RULES = (
@@ -149,16 +150,16 @@ _RULES = (
         0, r"mvcc: database space exceeded", "etcd", False, "compact and defragment etcd, then "
         "disarm its NOSPACE alarm"
     ),
-    _Rule(0, r"etcdserver: |etcd cluster is unavailable", "etcd", True, _ETCD),
+    _Rule(0, r"etcdserver: |etcd cluster is unavailable", "etcd", True, SEE_ETCD),
     _Rule(429, r"", "throttled", True, "wait until the API server is less busy"),
-    _Rule(504, r"", "timeout", True, _ETCD),
+    _Rule(504, r"", "timeout", True, SEE_ETCD),
     _Rule(
         0,
         r"context deadline exceeded|request did not complete within|unable to return a response "
         r"in the time|timed out|Timeout:",
         "timeout",
         True,
-        _ETCD,
+        SEE_ETCD,
     ),
 )  # fmt: skip
 
@@ -301,79 +302,3 @@ def _by_code(code: int, text: str) -> Failure:
             "server-error", False, f"the server sends us elsewhere (HTTP {code})", remedy
         )
     return Failure("invalid", False, text)
-
-
-_NETWORK = "check the server address, the network and any VPN, proxy or firewall in between"
-
-
-def classify_exception(error: BaseException) -> Failure:
-    """Judge what urllib3 or a socket raised: there was no complete answer."""
-    from urllib3 import exceptions as http
-
-    chain = list(_chain(error))
-    tls = [e for e in chain if isinstance(e, ssl.SSLError | http.SSLError)]
-    if tls and not isinstance(tls[-1], ssl.SSLEOFError | ssl.SSLZeroReturnError):
-        return _tls(tls[-1])
-    if any(isinstance(e, http.ProxyError) for e in chain):
-        detail = _innermost(chain)
-        return Failure("unreachable", True, f"the proxy cannot be used: {detail}", _NETWORK)
-    if any(isinstance(e, http.NameResolutionError) for e in chain):
-        return Failure("unreachable", True, "its name cannot be resolved", _NETWORK)
-    refused = any(isinstance(e, http.NewConnectionError) for e in chain)  # a ConnectTimeoutError
-    late = http.TimeoutError if not refused else TimeoutError
-    if any(isinstance(e, late | TimeoutError) for e in chain):
-        if any(isinstance(e, http.ReadTimeoutError) for e in chain):
-            return Failure("timeout", True, "it was reached but did not answer in time", _ETCD)
-        return Failure("timeout", True, "no connection within the time allowed", _NETWORK)
-    if any(isinstance(e, http.HTTPError | OSError) for e in chain):
-        return Failure("unreachable", True, _innermost(chain), _NETWORK)
-    return Failure("unreachable", False, f"{type(error).__name__}: {error}", _NETWORK)
-
-
-def _chain(error: BaseException) -> Any:
-    """An exception and those it was raised for: urllib3 keeps them in `reason` and `args`."""
-    seen: set[int] = set()
-    waiting: list[Any] = [error]
-    while waiting:
-        found = waiting.pop(0)
-        if not isinstance(found, BaseException) or id(found) in seen:
-            continue
-        seen.add(id(found))
-        yield found
-        waiting += [getattr(found, "reason", None), *found.args, found.__cause__, found.__context__]
-
-
-def _innermost(chain: list[BaseException]) -> str:
-    """The operating system's own words, else what the outermost exception says."""
-    for found in reversed(chain):
-        if isinstance(found, OSError) and found.strerror:
-            return found.strerror.lower()
-    return "the connection was closed before the answer was complete"
-
-
-_ALERTS = (
-    ("CERTIFICATE_EXPIRED", "the server says that our client certificate has expired"),
-    ("UNKNOWN_CA", "the server does not know the issuer of our client certificate"),
-    ("BAD_CERTIFICATE", "the server refuses our client certificate"),
-    ("CERTIFICATE_REQUIRED", "the server wants a client certificate"),
-    ("WRONG_VERSION_NUMBER", "it does not speak TLS: is it http:// instead of https://?"),
-)
-
-
-_GARBLED = ("UNEXPECTED_MESSAGE", "BAD_RECORD_MAC", "DECODE_ERROR", "INTERNAL_ERROR")
-"""Alerts (RFC 8446, section 6) that say that bytes went astray, not that somebody is unknown."""
-
-
-def _tls(error: BaseException) -> Failure:
-    reason = str(getattr(error, "reason", "") or "").upper()
-    if isinstance(error, ssl.SSLCertVerificationError):
-        why = getattr(error, "verify_message", "") or error
-        cause = f"its certificate cannot be verified: {why}"
-        remedy = "check certificate-authority and tls-server-name in the kubeconfig"
-        return Failure("tls", False, cause, remedy)
-    for alert, cause in _ALERTS:
-        if alert in reason:
-            return Failure("tls", False, cause, "get a new kubeconfig for this cluster")
-    garbled = any(alert in reason for alert in _GARBLED)
-    cause = f"TLS failed: {reason.lower().replace('_', ' ') or error}"
-    return Failure("tls", garbled, cause, _NETWORK)

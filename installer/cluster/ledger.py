@@ -2,7 +2,7 @@
 
 One ConfigMap for the stack and one per component, in namespace `kserve-installer`. References
 are written before their objects are applied, so that a killed run leaves nothing unowned;
-fingerprints are settled after each stage. What is in them: `records`.
+fingerprints are settled after each stage. What is in them: `records`, and how: `ledger_documents`.
 """
 
 from __future__ import annotations
@@ -13,19 +13,15 @@ from functools import partial
 from typing import TypeVar
 
 from installer.cluster.client import Cluster
-from installer.cluster.records import (
-    ComponentRecord,
-    Cursor,
+from installer.cluster.ledger_documents import (
     Damaged,
-    Ledger,
     Newer,
-    Run,
-    Upgrade,
     record_of,
     record_text,
     stack_of,
     stack_text,
 )
+from installer.cluster.records import ComponentRecord, Cursor, Ledger, Run, Upgrade
 from installer.core.errors import InstallerError
 from installer.core.objects import Object, Ref, dig
 from installer.plan.drift import MANAGER

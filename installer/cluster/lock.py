@@ -9,20 +9,16 @@ is a dead process of this very machine is replaced without waiting.
 from __future__ import annotations
 
 import contextlib
-import getpass
 import json
-import os
-import socket
 import threading
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 from installer.cluster.client import Cluster
 from installer.cluster.errors import ApiError
+from installer.cluster.holder import Holder
 from installer.cluster.ledger import NAMESPACE
 from installer.core.cancel import Cancel
 from installer.core.errors import ChecksFailed, InstallerError
@@ -37,67 +33,10 @@ _LOOKS = round(2 * RENEW_EVERY) + 1
 _HOLDER = "kserve-installer/holder"
 
 
-@dataclass(frozen=True, slots=True)
-class Holder:
-    """Who holds the lock. boot and started say which process the pid means."""
-
-    user: str
-    host: str
-    pid: int
-    boot: str
-    started: str
-    run: str
-    command: str
-
-    @classmethod
-    def this_process(cls, run: str, command: str) -> Holder:
-        """The holder that this process would be."""
-        try:
-            user = getpass.getuser()
-        except (KeyError, OSError):  # a user id without a name, as in containers
-            user = str(os.getuid())
-        pid = os.getpid()
-        return cls(user, socket.gethostname(), pid, _boot(), _started(pid), run, command)
-
-    def is_dead_here(self) -> bool:
-        """True when it was a process that this one could see, since the last boot, and is gone."""
-        if self.host != socket.gethostname() or not self.boot:
-            return False
-        return self.boot == _boot() and _started(self.pid) != self.started
-
-    def is_alive_here(self) -> bool:
-        """True when it is a process that this one can see."""
-        here = self.host == socket.gethostname() and self.boot and self.boot == _boot()
-        return bool(here) and _started(self.pid) == self.started
-
-    def __str__(self) -> str:
-        return f"{self.user}@{self.host} (process {self.pid}, {self.command})"
-
-
 def _now_awake_or_not() -> float:
     """Seconds on a clock that goes on while the machine is suspended, where there is one."""
     clock = getattr(time, "CLOCK_BOOTTIME", None)
     return time.monotonic() if clock is None else time.clock_gettime(clock)
-
-
-def _boot() -> str:
-    """Where process ids mean what they mean here: this boot, and this container's namespace."""
-    try:
-        boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
-        return f"{boot} {Path('/proc/self/ns/pid').readlink()}"
-    except OSError:
-        return ""
-
-
-def _started(pid: int) -> str:
-    """Start time of a process in clock ticks since boot, empty when there is no such process.
-
-    Source: proc(5), /proc/PID/stat, field 22; fields are counted after the last `)`.
-    """
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
-    except (OSError, IndexError):
-        return ""
 
 
 class Lock:

@@ -14,7 +14,8 @@ from typing import Any
 from urllib.parse import urlencode
 
 from installer.cluster.connect import Access
-from installer.cluster.errors import ApiError, Failure, classify, classify_exception
+from installer.cluster.errors import ApiError, Failure, classify
+from installer.cluster.no_answer import classify_exception
 from installer.core.cancel import Cancel
 from installer.core.errors import InstallerError
 from installer.core.events import Emit, Event

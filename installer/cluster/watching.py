@@ -7,7 +7,8 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from installer.cluster.errors import ApiError, Failure, classify, classify_exception
+from installer.cluster.errors import ApiError, Failure, classify
+from installer.cluster.no_answer import classify_exception
 from installer.core.cancel import Cancel
 from installer.core.objects import Object, dig
 

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 from urllib3 import exceptions as http
 
-from installer.cluster.errors import ApiError, Conflict, classify, classify_exception
+from installer.cluster.errors import ApiError, Conflict, classify
+from installer.cluster.no_answer import classify_exception
 
 
 def status(message: str, reason: str = "", **details: Any) -> dict[str, Any]:

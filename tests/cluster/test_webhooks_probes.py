@@ -12,7 +12,8 @@ import yaml
 
 from installer.catalog.load import load
 from installer.catalog.model import WebhookProbe
-from installer.cluster.errors import classify, classify_exception
+from installer.cluster.errors import classify
+from installer.cluster.no_answer import classify_exception
 from installer.cluster.probes import Answer, Phase, Specs, create, judge, read_one, touch
 from installer.cluster.registrations import (
     Backend,

@@ -13,8 +13,9 @@ from harness import MakePlace, Place
 from installer.cluster import ledger as ledgers
 from installer.cluster.client import Cluster
 from installer.cluster.errors import ApiError
+from installer.cluster.holder import Holder
 from installer.cluster.ledger import ComponentRecord, Ledger, Run
-from installer.cluster.lock import LEASE, Holder, held, held_by
+from installer.cluster.lock import LEASE, held, held_by
 from installer.core.cancel import Cancel
 from installer.core.errors import ChecksFailed, InstallerError
 from installer.core.events import Event, silent

@@ -7,17 +7,15 @@ from typing import Any
 
 import pytest
 
-from installer.cluster.records import (
-    ComponentRecord,
+from installer.cluster.ledger_documents import (
     Damaged,
-    Ledger,
     Newer,
-    Run,
     record_of,
     record_text,
     stack_of,
     stack_text,
 )
+from installer.cluster.records import ComponentRecord, Ledger, Run
 from installer.core.objects import Ref
 from installer.plan.drift import Entry
 
