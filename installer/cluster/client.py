@@ -15,7 +15,7 @@ from typing import Any
 from installer.cluster import watching
 from installer.cluster.connect import Access, find_access
 from installer.cluster.discovery import Discovery, Resource
-from installer.cluster.errors import ApiError, Failure
+from installer.cluster.errors import UNSERVED, ApiError, Failure
 from installer.cluster.identity import FIRST_CONTACT, Identity, read_identity
 from installer.cluster.large import care_for
 from installer.cluster.session import Answer, Call, Session
@@ -171,7 +171,9 @@ class Cluster:
         found = self._discovery.find(api_version, kind)
         if found is None:
             raise ApiError(
-                Failure("no-match", False, f"this cluster does not serve {kind} {api_version}"),
+                Failure(
+                    "no-match", False, f"this cluster does not serve {kind} {api_version}", UNSERVED
+                ),
                 f"{kind} {api_version}",
             )
         return found

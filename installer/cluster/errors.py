@@ -80,6 +80,10 @@ _RIGHTS = (
     "`kserve-installer rbac RELEASE` prints the rights that are needed, `--from RELEASE` those of "
     "an upgrade too"
 )
+UNSERVED = "`kubectl api-resources` lists the kinds that it serves"
+_EXCEPTION = (
+    "change with the settings what it objects to, or ask whoever runs it to make an exception"
+)
 SEE_ETCD = "see whether etcd is healthy and its disks are fast enough"
 
 # The first rule that fits wins.
@@ -108,6 +112,7 @@ _RULES = (
         r"404 page not found|could not find the requested resource",
         "no-match",
         False,
+        UNSERVED,
         cause="this cluster does not serve that kind, or not yet",
     ),
     _Rule(404, r"", "not-found", False),
@@ -236,10 +241,11 @@ def _admission(text: str) -> Failure | None:
         why = " ".join(webhook["why"].split())
         joint = "" if why.startswith(":") else " "
         cause = f"webhook {webhook['webhook']} denied the request{joint}{why}"
-        return Failure("denied", False, cause, webhook=webhook["webhook"])
+        return Failure("denied", False, cause, _EXCEPTION, webhook=webhook["webhook"])
     policy = _POLICY.search(text)
     if policy:
-        return Failure("denied", False, " ".join(text.split()), webhook=policy["policy"])
+        cause = " ".join(text.split())
+        return Failure("denied", False, cause, _EXCEPTION, webhook=policy["policy"])
     return None
 
 

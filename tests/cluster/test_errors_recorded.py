@@ -140,10 +140,21 @@ def test_a_broken_webhook_is_named_with_its_service_and_a_remedy(shared: Path) -
         )
         assert failure.webhook == expected, case
         assert expected in failure.cause
-        if failure.kind != "denied":
-            assert failure.remedy, case
         if failure.kind in ("webhook-no-endpoints", "webhook-no-service", "webhook-refused"):
             assert "Service cert-manager/cert-manager-webhook" in failure.cause
+
+
+@pytest.mark.parametrize(
+    "recording", ["endpoint-routing", "clusterip-routing", "kfserving-knative-istio"]
+)
+def test_every_failed_call_names_its_webhook_and_says_what_to_do(
+    shared: Path, recording: str
+) -> None:
+    for case, answer in _failures(shared, recording):
+        failure = classify(answer["code"], answer["body"])
+        assert failure.webhook, (case, failure)
+        assert failure.webhook in failure.cause, case
+        assert failure.remedy, (case, failure)
 
 
 def test_faults_seen_through_the_cluster_ip_are_judged_alike(shared: Path) -> None:
@@ -173,3 +184,7 @@ def test_each_answer_during_the_install_of_a_component_is_judged(
     failures = [classify(answer["code"], answer["body"]) for answer in answers]
     assert {(f.code, f.kind, f.transient) for f in failures} == PROBED[component]
     assert all(f.webhook for f in failures if f.kind.startswith(("webhook", "denied", "dry")))
+    assert all(f.cause for f in failures)
+    # These two are answers that this program asks for on purpose.
+    silent = [f for f in failures if f.kind not in ("not-found", "dry-run-unsupported")]
+    assert all(f.remedy for f in silent), [f for f in silent if not f.remedy]
