@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from installer.cli.contact import connect, identity_rows
 from installer.cli.dry_run import show
-from installer.cli.options import install_options
-from installer.cli.parser import split
+from installer.cli.options import install_options, skipped
 from installer.cli.planned_install import promise
 from installer.cli.session import Session
 from installer.core.errors import InstallerError, UsageError
@@ -27,14 +26,14 @@ def install(args: Namespace) -> int:
 
 def _install(session: Session) -> Mapping[str, Any]:
     planned = promise(session.args)
-    options = install_options(session.args)
+    options, skip = install_options(session.args), skipped(session.args)
     from installer.operations import install as operation
 
     choice = operation.choose(options)
     planned.check_choice(choice)
     cluster, identity = connect(session, options.release)
     planned.check_cluster(cluster)
-    skip, removed = split(session.args.skip), 0
+    removed = 0
     if session.args.remove_stale_webhooks:
         from installer.cli.stale_webhooks import clear
 

@@ -40,14 +40,28 @@ def install_options(args: Namespace) -> InstallOptions:
 
 
 def source_options(args: Namespace) -> SourceOptions:
-    """What `--mirror`, `--bundle` and `--catalog` say."""
+    """What `--mirror`, `--bundle` and `--catalog` say. Raises UsageError for a mirror or a bundle
+    that is none, before anybody is asked for anything."""
+    from installer.catalog.places import places
     from installer.catalog.sources import SourceOptions
 
-    return SourceOptions(
+    options = SourceOptions(
         bundle=Path(args.bundle) if args.bundle else None,
         mirror=args.mirror or None,
         catalog=Path(args.catalog) if args.catalog else None,
     )
+    list(places(options.bundle, options.mirror))
+    return options
+
+
+def skipped(args: Namespace) -> tuple[str, ...]:
+    """What `--skip` says. Raises UsageError for checks that there are not."""
+    skip = split(args.skip)
+    if skip:
+        from installer.operations.preflight import Selection  # with every check
+
+        Selection(skip).checks()
+    return skip
 
 
 def read_settings(files: list[str], release: str = "", catalog: Path | None = None) -> Settings:

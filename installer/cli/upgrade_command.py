@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from installer.cli.contact import connect, identity_rows, looked_at
-from installer.cli.options import install_options
+from installer.cli.options import install_options, skipped
 from installer.cli.parser import split
 from installer.cli.session import Session, plain
 from installer.core.errors import ExitCode
@@ -49,7 +49,7 @@ def _options(args: Namespace) -> UpgradeOptions:
 
     return UpgradeOptions(
         install=install_options(args),
-        skip=split(args.skip),
+        skip=skipped(args),
         to_hop=getattr(args, "to_hop", 0),
         pause=getattr(args, "pause_between_hops", False),
         discard_edits=args.discard_edits,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
+from difflib import get_close_matches
 from typing import Any
 
 from installer.catalog.load import load
@@ -42,13 +43,16 @@ class Selection:
     def checks(self) -> Sequence[Check]:
         """The checks that are meant. Raises UsageError for ids and categories that do not exist."""
         known = [check.id for check in CHECKS]
-        for name in self.skip:
-            if name not in known:
-                raise UsageError(
-                    f"there is no check {name!r}",
-                    kind="unknown-check",
-                    remedy="`kserve-installer preflight --list` shows every check",
-                )
+        unknown = [name for name in self.skip if name not in known]
+        if unknown:
+            one = len(unknown) == 1
+            raise UsageError(
+                f"there {'is no check' if one else 'are no checks'} "
+                + " and ".join(map(repr, unknown)),
+                kind="unknown-check",
+                remedy=_offer(unknown, known)
+                + "`kserve-installer preflight --list` shows every check",
+            )
         for name in self.only:
             if name not in CATEGORIES:
                 raise UsageError(
@@ -56,6 +60,11 @@ class Selection:
                     kind="unknown-category",
                 )
         return [check for check in CHECKS if not self.only or check.category in self.only]
+
+
+def _offer(unknown: Sequence[str], known: Sequence[str]) -> str:
+    near = dict.fromkeys(n for name in unknown for n in get_close_matches(name, known, n=1))
+    return f"did you mean {' and '.join(near)}? " if near else ""
 
 
 @dataclass(frozen=True, slots=True)

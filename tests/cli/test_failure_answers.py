@@ -15,6 +15,7 @@ from installer.cli.schema import problems_of
 from installer.cli.session import hints
 from installer.core.masking import masked
 
+RELEASE = "kfserving-0.5.1"
 NOWHERE = ("--kubeconfig", "/nonexistent/config")
 
 
@@ -72,6 +73,32 @@ def test_a_command_of_event_lines_ends_with_finished_whatever_was_wrong(
     assert (last["event"], last["outcome"], last["exit_code"]) == ("finished", "failed", 2)
     assert done.returncode == 2
     assert last["error"]["message"] in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("install", RELEASE, "--skip", "nodes,crd-schema"), "there are no checks 'nodes' and"),
+        (("upgrade", RELEASE, "--skip", "x"), "there is no check 'x'"),
+        (("install", RELEASE, "--mirror", "/nonexistent"), "--mirror /nonexistent does not exist"),
+        (("plan", RELEASE, "--bundle", "/dev/null"), "bundle /dev/null cannot be read"),
+        (("upgrade", RELEASE, "--mirror", "ftp://m.example"), "neither a directory nor an http"),
+    ],
+)
+def test_what_is_wrong_with_the_words_is_told_before_a_server_is_asked(
+    command: Run, tmp_path: Path, words: tuple[str, ...], said: str
+) -> None:
+    config = tmp_path / "config"
+    config.write_text(
+        "apiVersion: v1\nkind: Config\ncurrent-context: c\n"
+        "clusters: [{name: c, cluster: {server: 'https://127.0.0.1:1'}}]\n"
+        "contexts: [{name: c, context: {cluster: c, user: u}}]\nusers: [{name: u, user: {}}]\n"
+    )
+    done = command(*words, "--kubeconfig", str(config))
+
+    assert said in done.stderr
+    assert "127.0.0.1" not in done.stderr
+    assert done.returncode == 2
 
 
 def test_a_check_of_a_catalog_says_its_exit_code_beside_the_problems(
