@@ -25,7 +25,12 @@ _SERVER_METADATA = (
     "uid",
 )
 _WEBHOOK_KINDS = ("MutatingWebhookConfiguration", "ValidatingWebhookConfiguration")
-_POD_TEMPLATE_KINDS = ("Deployment", "StatefulSet", "DaemonSet", "ReplicaSet", "Job")
+_TEMPLATE = ("spec", "template")
+_POD_TEMPLATES = {
+    **dict.fromkeys(("Deployment", "StatefulSet", "DaemonSet", "ReplicaSet", "Job"), _TEMPLATE),
+    "CronJob": ("spec", "jobTemplate", *_TEMPLATE),
+}
+"""Where the pod template of a kind is."""
 
 
 def normalise(obj: Mapping[str, Any], scope: Scope, default_namespace: str) -> Object:
@@ -43,17 +48,39 @@ def normalise(obj: Mapping[str, Any], scope: Scope, default_namespace: str) -> O
             (webhook.get("clientConfig") or {}).pop("caBundle", None)
     elif kind == "CustomResourceDefinition":
         _normalise_definition(body)
-    elif kind == "Service":
-        _default_protocol(dig(body, "spec", "ports", default=[]))
     elif kind == "ClusterRole" and body.get("aggregationRule"):
         body.pop("rules", None)  # kube-controller-manager owns them (recorded managed fields)
-    elif kind == "Pod":
-        _normalise_pod_spec(body.get("spec") or {})
-    elif kind in _POD_TEMPLATE_KINDS:
-        _normalise_template(dig(body, "spec", "template", default={}))
-    elif kind == "CronJob":
-        _normalise_template(dig(body, "spec", "jobTemplate", "spec", "template", default={}))
+    elif kind in _POD_TEMPLATES:
+        metadata = dig(body, *_POD_TEMPLATES[kind], "metadata")
+        if isinstance(metadata, dict):
+            metadata.pop("creationTimestamp", None)
+    default_protocols(body)
     return body
+
+
+def default_protocols(body: Object) -> None:
+    """Give each port of a Service or a container a protocol, in place.
+
+    Kubernetes < 1.21 merges ports by port and protocol but does not default the key. Recorded
+    answer of 1.20.2: `associative list with keys has an element that omits key field "protocol"`
+    (design, section 5). What is no list of ports is left for the API server to refuse.
+    """
+    kind = body["kind"]
+    if kind == "Service":
+        lists = [dig(body, "spec", "ports")]
+    elif kind == "Pod" or kind in _POD_TEMPLATES:
+        pod = dig(body, *_POD_TEMPLATES.get(kind, ()), "spec")
+        containers = [*_items(dig(pod, "initContainers")), *_items(dig(pod, "containers"))]
+        lists = [container.get("ports") for container in containers]
+    else:
+        return
+    for ports in lists:
+        for port in _items(ports):
+            port.setdefault("protocol", "TCP")
+
+
+def _items(value: Any) -> list[dict[str, Any]]:
+    return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []
 
 
 def _copy(obj: Mapping[str, Any]) -> Object:
@@ -89,26 +116,3 @@ def _normalise_definition(body: Object) -> None:
     ):
         if isinstance(holder, dict):
             holder.pop("caBundle", None)
-
-
-def _normalise_template(template: dict[str, Any]) -> None:
-    metadata = template.get("metadata")
-    if isinstance(metadata, dict):
-        metadata.pop("creationTimestamp", None)
-    _normalise_pod_spec(template.get("spec") or {})
-
-
-def _normalise_pod_spec(pod_spec: dict[str, Any]) -> None:
-    for key in ("initContainers", "containers"):
-        for container in pod_spec.get(key) or []:
-            _default_protocol(container.get("ports") or [])
-
-
-def _default_protocol(ports: list[dict[str, Any]]) -> None:
-    """Kubernetes < 1.21 merges ports by port and protocol but does not default the key.
-
-    Recorded answer of 1.20.2: `associative list with keys has an element that omits key field
-    "protocol"` (design, section 5).
-    """
-    for port in ports:
-        port.setdefault("protocol", "TCP")

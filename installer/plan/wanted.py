@@ -8,7 +8,7 @@ from typing import Any
 
 from installer.catalog.model import Component
 from installer.core.objects import Object, ObjectId, Ref, dig, fingerprint, ref_of
-from installer.plan.normalise import Scope, normalise
+from installer.plan.normalise import Scope, default_protocols, normalise
 from installer.plan.ownership import without_controller_fields
 from installer.plan.settings import Settings
 from installer.plan.stages import STAGES, default_stage
@@ -45,6 +45,8 @@ def wanted_of(
         body = normalise(obj, scope, component.namespace)
         bodies[ref_of(body).identity] = body
     changed = settings.apply(component.name, list(bodies.values()), matched)
+    for body in changed:
+        default_protocols(body)  # of ports that the settings have added
     own_kinds = _own_kinds(changed)
     wanted = [_wanted(component, body, own_kinds) for body in changed]
     return sorted(wanted, key=lambda item: STAGES.index(item.stage))

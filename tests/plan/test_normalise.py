@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import copy
 
+from installer.catalog.load import load_release
+from installer.core.objects import Object
 from installer.plan.normalise import normalise
+from installer.plan.settings_parse import parse
+from installer.plan.wanted import wanted_of
 
 
 def scope(_api_version: str, kind: str) -> bool | None:
@@ -69,6 +73,37 @@ def test_ports_without_a_protocol_get_tcp_in_services_and_in_every_pod_template(
         assert template["spec"]["initContainers"][0]["ports"][0]["protocol"] == "TCP"
         assert template["spec"]["containers"][0]["ports"][0]["protocol"] == "TCP"
         assert template["metadata"] == {}
+
+
+def test_ports_that_a_setting_adds_get_tcp_too() -> None:
+    component = load_release("kfserving-0.5.1").components[("cert-manager", "0.15.1")]
+    meta = {"name": "web", "namespace": "n"}
+    objects: list[Object] = [
+        {"apiVersion": "v1", "kind": "Service", "metadata": meta, "spec": {"ports": []}},
+        {
+            "apiVersion": "apps/v1",
+            "kind": "Deployment",
+            "metadata": meta,
+            "spec": {"template": {"spec": {"containers": [{"name": "c"}]}}},
+        },
+    ]
+    settings = parse(
+        [
+            (
+                "s.yaml",
+                "apiVersion: kserve-installer/v1\nkind: Settings\npatches:\n"
+                "- target: {kind: Service, namespace: n, name: web}\n"
+                "  patch: [{op: add, path: /spec/ports/-, value: {port: 80}}]\n"
+                "- target: {kind: Deployment, namespace: n, name: web}\n"
+                "  patch: [{op: add, path: /spec/template/spec/containers/0/ports,\n"
+                "           value: [{containerPort: 2}]}]\n",
+            )
+        ]
+    )
+    found = {w.ref.kind: w.body for w in wanted_of(component, objects, scope, settings, set())}
+    assert found["Service"]["spec"]["ports"] == [{"port": 80, "protocol": "TCP"}]
+    container = found["Deployment"]["spec"]["template"]["spec"]["containers"][0]
+    assert container["ports"] == [{"containerPort": 2, "protocol": "TCP"}]
 
 
 def test_ca_bundles_are_left_to_whoever_fills_them() -> None:
