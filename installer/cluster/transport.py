@@ -35,6 +35,7 @@ MAX_CONNECTIONS = 32
 CONNECT_TIMEOUT = 10.0
 """Seconds for name resolution, TCP, proxy and TLS handshake together."""
 _POLL = 0.1
+_MEMORY_FILES = hasattr(os, "memfd_create") and Path("/proc/self/fd").exists()
 _KEEP_ALIVE = (socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
 
 
@@ -225,14 +226,21 @@ def tls_context(access: Access) -> ssl.SSLContext:
 
 
 def _load_certificate(context: ssl.SSLContext, access: Access) -> None:
-    """OpenSSL reads a client certificate from files only: a private one, gone at once."""
-    handle, name = tempfile.mkstemp(suffix=".pem")
+    """OpenSSL reads a client certificate from files only: one in memory where there can be, which
+    neither leaves the key on a disk nor needs one that can be written; else a private one, gone at
+    once."""
+    if _MEMORY_FILES:
+        handle, name = os.memfd_create("client-certificate"), ""
+    else:
+        handle, name = tempfile.mkstemp(suffix=".pem")
     try:
         with os.fdopen(handle, "wb") as file:
             file.write(access.certificate + b"\n" + access.key)
-        context.load_cert_chain(name)
+            file.flush()
+            context.load_cert_chain(name or f"/proc/self/fd/{handle}")
     finally:
-        Path(name).unlink()
+        if name:
+            Path(name).unlink()
 
 
 def _is_loopback(host: str) -> bool:

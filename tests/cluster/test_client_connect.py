@@ -9,6 +9,7 @@ import json
 import os
 import socket
 import stat
+import tempfile
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,10 +19,11 @@ import pytest
 import yaml
 from self_signed import self_signed
 
+from installer.cluster import transport
 from installer.cluster.client import Cluster
-from installer.cluster.connect import find_access
+from installer.cluster.connect import Access, find_access
 from installer.cluster.errors import ApiError
-from installer.cluster.transport import proxy_of_environment
+from installer.cluster.transport import proxy_of_environment, tls_context
 from installer.core.errors import UsageError
 from installer.sandbox.options import SandboxInfo
 
@@ -373,6 +375,28 @@ def client_certificate(*, days: int) -> dict[str, str]:
         "client-certificate-data": base64.b64encode(public).decode(),
         "client-key-data": base64.b64encode(private).decode(),
     }
+
+
+def test_a_client_certificate_needs_no_disk_that_can_be_written(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    certificate, key = self_signed("somebody")
+    monkeypatch.setattr(tempfile, "tempdir", "/nonexistent")
+    tls_context(Access("c", "https://192.0.2.1", certificate=certificate, key=key))
+    with pytest.raises(UsageError, match="cannot be used"):  # it was read: the key is another's
+        tls_context(
+            Access("c", "https://192.0.2.1", certificate=certificate, key=self_signed("other")[1])
+        )
+
+
+def test_without_files_in_memory_a_client_certificate_is_on_disk_only_while_it_is_read(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    certificate, key = self_signed("somebody")
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    monkeypatch.setattr(transport, "_MEMORY_FILES", False)
+    tls_context(Access("c", "https://192.0.2.1", certificate=certificate, key=key))
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.cluster
