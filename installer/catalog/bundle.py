@@ -27,7 +27,7 @@ from installer.catalog.model import Component, Source
 from installer.catalog.parse import parse
 from installer.catalog.places import Place, candidates, mirror_path, open_place
 from installer.catalog.render import RENDERED_LIMIT, rendered_objects
-from installer.catalog.sources import SourceOptions, fetch
+from installer.catalog.sources import SourceOptions, fetch, named
 from installer.core.cancel import Cancel
 from installer.core.errors import ChecksFailed, InvalidInput, UsageError
 from installer.core.events import Emit
@@ -93,7 +93,8 @@ def _members(
         yield mirror_path(source.url), _verified(component, source, paths[source.sha256])
     for source in component.applied:
         if source.rendered:
-            objects = rendered_objects(component, source, options, emit, cancel)
+            with named(str(WantedSource(component.name, component.version, source))):
+                objects = rendered_objects(component, source, options, emit, cancel)
             yield source.rendered, _documents(objects)
 
 

@@ -59,11 +59,16 @@ def fault(source: Source, place: str, size: int, digest: str, head: bytes) -> Ch
 
 def html(source: Source, place: str) -> ChecksFailed:
     """A web page where a manifest was expected."""
+    remedy = (
+        "open the address in a browser to see the page; set HTTPS_PROXY, or use --mirror"
+        if "://" in place
+        else "see what the page says, and put the real file in its place"
+    )
     return ChecksFailed(
         f"{place} is a web page (HTML), not {source.name}: a login page or a proxy's answer?",
         kind="source-html",
         object=place,
-        remedy="open the address in a browser to see the page; set HTTPS_PROXY, or use --mirror",
+        remedy=remedy,
     )
 
 

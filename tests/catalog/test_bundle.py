@@ -111,6 +111,15 @@ def test_files_that_are_nowhere_are_told_of_all_components_at_once(
     assert "next 1, b: " in caught.value.message
 
 
+def test_a_rendered_file_with_other_objects_is_named_with_its_component(
+    part: Component, options: SourceOptions, tmp_path: Path
+) -> None:
+    rendered = Path(options.mirror or "") / "rendered" / "istio.yaml"
+    rendered.write_bytes(RENDERED.replace(b"words", b"other"))
+    with pytest.raises(ChecksFailed, match=r"part 1, istio: rendered/istio\.yaml in mirror"):
+        create(tmp_path / "b.tar", [part], options, silent, Cancel())
+
+
 def test_a_file_that_is_there_is_not_replaced(
     part: Component, options: SourceOptions, tmp_path: Path
 ) -> None:

@@ -188,6 +188,14 @@ def test_wrong_bytes_in_a_mirror_or_bundle_are_named_for_what_they_are(
     assert "some.yaml" in error.message
 
 
+def test_a_web_page_in_a_mirror_on_disk_is_not_to_be_opened_at_an_address(
+    options: SourceOptions, mirror: Path
+) -> None:
+    (mirror / mirror_path(URL)).write_bytes(b"<html>log in</html>")
+    remedy = refused(source(), options).remedy
+    assert remedy == "see what the page says, and put the real file in its place"
+
+
 def test_both_hashes_are_named_for_a_tampered_file(options: SourceOptions, mirror: Path) -> None:
     changed = MANIFEST.replace(b"made-up", b"evil-up")
     (mirror / mirror_path(URL)).write_bytes(changed)
