@@ -7,13 +7,18 @@ Kubernetes on 2 cores; the module proxy is the one that `go env GOPROXY` names.
 
 from __future__ import annotations
 
+import contextlib
+import io
 import os
+import queue
 import re
 import shutil
+import signal
 import subprocess
 import tempfile
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from importlib import resources
 from pathlib import Path
 
@@ -27,6 +32,10 @@ MODULES = {
     "kube-controller-manager": f"k8s.io/kubernetes@v{PINNED}",
 }
 OLDEST_GO = (1, 24)
+_ASKING = 30.0
+"""Seconds in which `go` must tell its version."""
+_LOOK = 0.2
+"""Seconds between two looks at whether the run is to end."""
 
 _VERSION_PACKAGES = ("k8s.io/component-base/version", "k8s.io/client-go/pkg/version")
 
@@ -64,9 +73,17 @@ def _go() -> str:
     go = shutil.which("go")
     if go is None:
         raise BuildFailed("go is not on PATH")
-    answer = subprocess.run(
-        [go, "env", "GOVERSION"], capture_output=True, text=True, check=False, cwd="/"
-    )
+    try:
+        answer = subprocess.run(
+            [go, "env", "GOVERSION"],
+            capture_output=True,
+            text=True,
+            check=False,
+            cwd="/",
+            timeout=_ASKING,
+        )
+    except subprocess.TimeoutExpired as error:
+        raise BuildFailed(f"{go} does not tell its version within {_ASKING:g} s") from error
     match = re.match(r"go(\d+)\.(\d+)", answer.stdout.strip())
     if match is None:
         raise BuildFailed(f"{go} does not tell its version")
@@ -146,20 +163,37 @@ def _run(
         stderr=subprocess.STDOUT,
         text=True,
         errors="replace",
+        start_new_session=True,
     )
-    assert process.stdout is not None, "stdout is a pipe"
     last: list[str] = []
     try:
-        for line in process.stdout:
-            cancel.check("building the control plane")
+        for line in _lines(process, cancel):
             last = [*last[-7:], line.rstrip()]
             each_line(line)
         code = process.wait()
-    except BaseException:
-        process.terminate()
-        process.wait()
-        raise
     finally:
-        process.stdout.close()
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)  # with the compilers that it has started
+            process.wait()
     if code:
         raise BuildFailed(f"`{' '.join(command[1:3])}` failed: " + " | ".join(last))
+
+
+def _lines(process: subprocess.Popen[str], cancel: Cancel) -> Iterator[str]:
+    """What it prints, as it comes; it may say nothing for minutes while it downloads."""
+    lines: queue.SimpleQueue[str | None] = queue.SimpleQueue()
+
+    def read() -> None:
+        with process.stdout or io.StringIO() as printed:
+            for line in printed:
+                lines.put(line)
+        lines.put(None)
+
+    threading.Thread(target=read, name="go", daemon=True).start()
+    while True:
+        cancel.check("building the control plane")
+        with contextlib.suppress(queue.Empty):
+            line = lines.get(timeout=_LOOK)
+            if line is None:
+                return
+            yield line

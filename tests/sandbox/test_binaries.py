@@ -3,9 +3,11 @@ from __future__ import annotations
 import hashlib
 import io
 import lzma
+import os
 import shutil
 import tarfile
 import threading
+import time
 from collections.abc import Callable, Iterator
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
@@ -14,8 +16,9 @@ from pathlib import Path
 import pytest
 
 from installer.core.cancel import Cancel
-from installer.core.errors import InstallerError, UsageError
+from installer.core.errors import InstallerError, Interrupted, UsageError
 from installer.core.events import Event
+from installer.sandbox import go_build
 from installer.sandbox.binaries import BinaryOptions, find
 from installer.sandbox.download import ETCD_VERSION, Release, architecture
 from installer.sandbox.state import COMPONENTS
@@ -215,6 +218,31 @@ def test_an_old_go_is_not_used(machine: Machine) -> None:
     machine.build = True
     with pytest.raises(InstallerError, match=r"is Go 1\.20; 1\.24 or later is needed"):
         machine.find()
+
+
+def test_a_build_that_says_nothing_ends_with_the_run(machine: Machine) -> None:
+    started = machine.folder / "started"
+    go = machine.folder / "bin" / "go"
+    go.parent.mkdir()
+    silent = f"echo $$ >{started}.new; /bin/mv {started}.new {started}; exec /bin/sleep 600"
+    go.write_text(f'#!/bin/sh\nif [ "$1" = env ]; then echo go1.26.0; else {silent}; fi\n')
+    go.chmod(0o755)
+    machine.path(go.parent)
+    cancel = Cancel()
+
+    def stop_once_it_runs() -> None:
+        while not started.exists():
+            time.sleep(0.02)
+        cancel.stop()
+
+    threading.Thread(target=stop_once_it_runs, daemon=True).start()
+    with pytest.raises(Interrupted):
+        go_build.build(
+            "etcd", go_build.PINNED, machine.folder / "out" / "etcd", lambda _: None, cancel
+        )
+    assert list((machine.folder / "out").iterdir()) == []
+    with pytest.raises(ProcessLookupError):
+        os.kill(int(started.read_text()), 0)
 
 
 def test_packed_binaries_are_unpacked_once_and_again_when_they_change(machine: Machine) -> None:
