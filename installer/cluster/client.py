@@ -13,7 +13,8 @@ from threading import Lock
 from typing import Any
 
 from installer.cluster import watching
-from installer.cluster.connect import Access, find_access
+from installer.cluster.access import Access
+from installer.cluster.connect import find_access
 from installer.cluster.discovery import Discovery, Resource
 from installer.cluster.errors import UNSERVED, ApiError, Failure
 from installer.cluster.identity import FIRST_CONTACT, Identity, read_identity
@@ -85,7 +86,7 @@ class Cluster:
         retry_for: seconds in which passing failures are tried again.
         """
         return cls(
-            find_access(kubeconfig, context),
+            find_access(kubeconfig, context, cancel),
             cancel=cancel,
             emit=emit,
             request_timeout=request_timeout,

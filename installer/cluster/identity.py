@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from installer.cluster.connect import Access
+from installer.cluster.access import Access
 from installer.cluster.errors import ApiError, Failure
 from installer.core.errors import InstallerError
 from installer.core.events import Emit, Event

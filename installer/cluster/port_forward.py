@@ -16,8 +16,8 @@ from types import TracebackType
 from typing import Any
 from urllib.parse import urlsplit
 
+from installer.cluster.access import Access
 from installer.cluster.client import Cluster
-from installer.cluster.connect import Access
 from installer.cluster.errors import ApiError, Failure, classify
 from installer.cluster.transport import proxy_of_environment, tls_context
 from installer.core.objects import Ref

@@ -13,7 +13,7 @@ from email.utils import parsedate_to_datetime
 from typing import Any
 from urllib.parse import urlencode
 
-from installer.cluster.connect import Access
+from installer.cluster.access import Access
 from installer.cluster.errors import ApiError, Failure, classify
 from installer.cluster.no_answer import classify_exception
 from installer.core.cancel import Cancel
@@ -230,7 +230,7 @@ class Session:
         """Fresh credentials after a 401, once for all threads that met it."""
         with self._guard:
             if self.access is stale and stale.renew is not None:
-                fresh = stale.renew()
+                fresh = stale.renew(self.cancel)
                 self._transport = self._open_transport(fresh, self.cancel)
                 self.access = fresh
 

@@ -26,7 +26,7 @@ import urllib3
 from urllib3.connection import HTTPConnection, HTTPSConnection
 
 from installer import __version__
-from installer.cluster.connect import Access
+from installer.cluster.access import Access
 from installer.core.cancel import Cancel
 from installer.core.errors import UsageError
 

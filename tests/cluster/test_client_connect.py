@@ -11,6 +11,7 @@ import socket
 import stat
 import tempfile
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -20,11 +21,13 @@ import yaml
 from self_signed import self_signed
 
 from installer.cluster import transport
+from installer.cluster.access import Access
 from installer.cluster.client import Cluster
-from installer.cluster.connect import Access, find_access
+from installer.cluster.connect import find_access
 from installer.cluster.errors import ApiError
 from installer.cluster.transport import proxy_of_environment, tls_context
-from installer.core.errors import UsageError
+from installer.core.cancel import Cancel
+from installer.core.errors import Interrupted, NotReady, UsageError
 from installer.sandbox.options import SandboxInfo
 
 SECRET = "s3cr3t-t0ken"
@@ -190,6 +193,29 @@ def test_a_credential_plugin_that_prints_nonsense_is_told(tmp_path: Path, output
     error = refusal(written(tmp_path / "config", kubeconfig(exec_user(script))))
     assert error.message.startswith("no credentials for user u: ")
     assert SECRET not in error.message
+
+
+def test_a_credential_plugin_that_does_not_end_is_left_when_the_time_is_up(tmp_path: Path) -> None:
+    script = plugin(tmp_path / "login", "exec sleep 6")
+    began = time.monotonic()
+
+    with pytest.raises(NotReady) as caught:
+        find_access(written(tmp_path / "config", kubeconfig(exec_user(script))), None, Cancel(0.1))
+
+    assert f"waiting for the credential plugin {script}" in caught.value.message
+    assert time.monotonic() - began < 4
+
+
+def test_a_credential_plugin_that_waits_is_left_when_the_run_is_interrupted(tmp_path: Path) -> None:
+    script = plugin(tmp_path / "login", "exec sleep 6")
+    cancel = Cancel()
+    threading.Timer(0.3, cancel.stop).start()
+    began = time.monotonic()
+
+    with pytest.raises(Interrupted):
+        find_access(written(tmp_path / "config", kubeconfig(exec_user(script))), None, cancel)
+
+    assert time.monotonic() - began < 4
 
 
 def test_a_credential_plugin_beside_the_kubeconfig_is_found(tmp_path: Path) -> None:

@@ -11,8 +11,8 @@ from contextlib import contextmanager
 
 import pytest
 
+from installer.cluster.access import Access
 from installer.cluster.client import Cluster
-from installer.cluster.connect import Access
 from installer.cluster.errors import ApiError
 from installer.core.events import Event
 
