@@ -100,7 +100,7 @@ import shutil  # noqa: E402
 import socket  # noqa: E402
 import subprocess  # noqa: E402
 import time  # noqa: E402
-from concurrent.futures import ThreadPoolExecutor  # noqa: E402
+from concurrent.futures import ThreadPoolExecutor, wait  # noqa: E402
 from pathlib import Path  # noqa: E402
 
 from ansible.module_utils.basic import AnsibleModule  # noqa: E402
@@ -251,15 +251,11 @@ def _registries(names):
         return {}
     pool = ThreadPoolExecutor(len(names))
     asked = {name: pool.submit(_connect, name) for name in names}
-    end = time.monotonic() + _SECONDS
-    found = {}
-    for name, answer in asked.items():
-        try:
-            found[name] = answer.result(max(0.0, end - time.monotonic()))
-        except TimeoutError:
-            found[name] = f"no answer within {_SECONDS:.0f} s"
-    pool.shutdown(wait=False, cancel_futures=True)
-    return found
+    # what has not ended is asked of no exception: before Python 3.11 it is none of TimeoutError
+    ended, _late = wait(asked.values(), timeout=_SECONDS)
+    pool.shutdown(wait=False)
+    late = f"no answer within {_SECONDS:.0f} s"
+    return {name: each.result() if each in ended else late for name, each in asked.items()}
 
 
 def _connect(name):
