@@ -8,8 +8,9 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from installer.cli.contact import looked_at
-from installer.cli.terminal import Terminal, plural, table
+from installer.cli.terminal import Terminal, table
 from installer.core.errors import ExitCode
+from installer.core.words import plural
 
 if TYPE_CHECKING:
     from installer.operations.autoscaling import AutoscalingReport

@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Any
 from installer.cli.documents import document
 from installer.cli.interrupts import Interrupts
 from installer.cli.session import reading
-from installer.cli.terminal import plural, size, table
+from installer.cli.terminal import size, table
 from installer.core.cancel import Cancel
 from installer.core.errors import ExitCode
+from installer.core.words import plural
 
 if TYPE_CHECKING:
     from installer.catalog.bundle import Bundle

@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from installer.cli.documents import document
-from installer.cli.terminal import plural, table
+from installer.cli.terminal import table
 from installer.core.errors import ExitCode, UsageError
+from installer.core.words import plural
 
 if TYPE_CHECKING:
     from installer.catalog.model import Range, Release

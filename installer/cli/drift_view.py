@@ -8,7 +8,8 @@ from collections.abc import Iterator, Sequence
 from itertools import groupby
 from typing import Any
 
-from installer.cli.terminal import Terminal, plural
+from installer.cli.terminal import Terminal
+from installer.core.words import plural
 from installer.operations.drift_report import EXPECTED, LEFT, Difference, DriftReport
 from installer.plan.diff import ABSENT
 

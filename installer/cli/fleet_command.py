@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 from installer.cli import confirm
 from installer.cli.interrupts import Interrupts
 from installer.cli.session import hints
-from installer.cli.terminal import Terminal, plural
+from installer.cli.terminal import Terminal
 from installer.core.cancel import Cancel
+from installer.core.words import plural
 
 if TYPE_CHECKING:
     from installer.fleet.inventory import Inventory

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 from installer.cli import wording
 from installer.cli.progress import WORKS, Progress
-from installer.cli.terminal import Terminal, duration, plural, table
+from installer.cli.terminal import Terminal, duration, table
 from installer.core.events import Event
+from installer.core.words import plural
 
 if TYPE_CHECKING:
     from installer.fleet.model import ClusterRun, FleetOptions

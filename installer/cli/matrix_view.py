@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from installer.cli.terminal import Terminal, plural
+from installer.cli.terminal import Terminal
+from installer.core.words import plural
 from installer.operations.matrix import Matrix, Row, span
 
 _LOOKS = {"yes": ("holds", "green"), "findings": ("warn", "yellow"), "no": ("broken", "red")}

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from installer.cli.terminal import Terminal, plural, table
+from installer.cli.terminal import Terminal, table
+from installer.core.words import plural
 from installer.operations.planning import ACTIONS, QUIET, ObjectRow, Plan
 from installer.plan.footprint import Footprint
 

@@ -9,7 +9,8 @@ from typing import Any
 
 from installer.cli.documents import document
 from installer.cli.parser import PROGRAM
-from installer.cli.terminal import Terminal, plural, table
+from installer.cli.terminal import Terminal, table
+from installer.core.words import plural
 
 
 def render(report: Mapping[str, Any], args: Namespace) -> str:

@@ -109,11 +109,6 @@ def size(count: float) -> str:
     return f"{count / 1000:.1f} GB"
 
 
-def plural(count: int, noun: str) -> str:
-    """`1 object`, `2 objects`."""
-    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
-
-
 def table(rows: list[list[str]], indent: int = 2, right: frozenset[int] = frozenset()) -> list[str]:
     """Rows as lines of aligned columns, two spaces between; `right` aligns those to the right."""
     widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))] if rows else []

@@ -10,10 +10,11 @@ from urllib.parse import urlsplit
 
 from installer.cli import wording
 from installer.cli.progress import Progress
-from installer.cli.terminal import Terminal, duration, plural, size
+from installer.cli.terminal import Terminal, duration, size
 from installer.cli.verify_view import check_lines
 from installer.cli.wording import Hints
 from installer.core.events import Event
+from installer.core.words import plural
 
 
 class Text:

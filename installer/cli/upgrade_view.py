@@ -8,7 +8,8 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from installer.cli.session import hints
-from installer.cli.terminal import Terminal, plural
+from installer.cli.terminal import Terminal
+from installer.core.words import plural
 
 if TYPE_CHECKING:
     from installer.operations.upgrade_plan import HopRow, UpgradePlan

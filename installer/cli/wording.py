@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from installer.cli.progress import DONE, FAILED, WAITS, Progress, Stage
-from installer.cli.terminal import Terminal, duration, plural, table
+from installer.cli.terminal import Terminal, duration, table
+from installer.core.words import plural
 
 _SHOWN_STAGE = 0.05
 

@@ -18,6 +18,7 @@ from typing import Literal, Protocol
 from installer.cluster.client import Cluster
 from installer.cluster.errors import ApiError, Conflict, Failure
 from installer.core.objects import Object, ObjectId, Ref, dig
+from installer.core.words import plural
 from installer.plan.drift import MANAGER
 from installer.plan.fields import takeover, vanished
 
@@ -234,7 +235,7 @@ def _told(conflicts: Sequence[tuple[Ref, tuple[Conflict, ...]]]) -> ApiError:
         for owner in owners:
             fields = ", ".join(c.field for c in found if c.manager == owner)
             lines.append(f"  {ref}: {owner} owns {fields}")
-    count = f"{len(conflicts)} object" + ("" if len(conflicts) == 1 else "s")
+    count = plural(len(conflicts), "object")
     return ApiError(
         Failure(
             "field-conflict",

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from enum import IntEnum
 
+from installer.core import words
+
 
 class ExitCode(IntEnum):
     """Process exit codes, documented in the README."""
@@ -89,7 +91,7 @@ class InvalidInput(UsageError):
         self, what: str, problems: list[Problem], *, remedy: str = "", plural: bool = False
     ):
         lines = "\n".join(f"  {problem}" for problem in problems)
-        count = f"{len(problems)} problem" + ("" if len(problems) == 1 else "s")
+        count = words.plural(len(problems), "problem")
         verb = "have" if plural else "has"
         files = {problem.file for problem in problems}
         super().__init__(

@@ -21,6 +21,7 @@ from installer.core.cancel import Cancel
 from installer.core.errors import ChecksFailed, ExitCode
 from installer.core.events import Emit, Event, silent
 from installer.core.objects import Object, Ref, dig
+from installer.core.words import plural
 from installer.operations.install import Outcome
 from installer.operations.leftovers import Leftover, foreign_content, made_at_run_time
 from installer.operations.live import read_live
@@ -132,22 +133,18 @@ def prepare_uninstall(
 def _refuse_losses(users: UserObjects, options: UninstallOptions) -> None:
     if users.inference and not options.delete_inferenceservices:
         raise ChecksFailed(
-            f"{_counted(users.inference, 'InferenceService')} would be lost: "
+            f"{plural(len(users.inference), 'InferenceService')} would be lost: "
             f"{_listed(users.inference)}",
             kind="inferenceservices-exist",
             remedy="delete or move them, or allow it with --delete-inferenceservices",
         )
     if users.others and not options.delete_custom_resources:
         raise ChecksFailed(
-            f"{_counted(users.others, 'custom resource')} of the kinds to be removed would be "
+            f"{plural(len(users.others), 'custom resource')} of the kinds to be removed would be "
             f"lost: {_listed(users.others)}",
             kind="custom-resources-exist",
             remedy="delete or move them, or allow it with --delete-custom-resources",
         )
-
-
-def _counted(refs: Sequence[Ref], noun: str) -> str:
-    return f"{len(refs)} {noun}" + ("" if len(refs) == 1 else "s")
 
 
 def _listed(refs: Sequence[Ref]) -> str:
@@ -205,7 +202,8 @@ def _decided_again(
     new = [ref for ref in (*now.users.inference, *now.users.others) if ref not in confirmed]
     if new:
         raise ChecksFailed(
-            f"{_counted(new, 'object')} of users appeared since this was confirmed: {_listed(new)}",
+            f"{plural(len(new), 'object')} of users appeared since this was confirmed: "
+            f"{_listed(new)}",
             kind="changed",
             remedy="run the same command again and look at what would be lost",
         )
@@ -295,7 +293,7 @@ class _Removal:
     def _group(self, stage: str, refs: Sequence[Ref], propagation: str = "Background") -> None:
         if not refs:
             return
-        self._cancel.check(f"about to delete {_counted(refs, 'object')} in stage {stage}")
+        self._cancel.check(f"about to delete {plural(len(refs), 'object')} in stage {stage}")
         if self._lock is not None:
             self._lock.confirm()
         begun = time.monotonic()
@@ -347,7 +345,7 @@ class _Removal:
                 continue
             content = foreign_content(self._cluster, ref.name, self._prepared.ledger)
             if content:
-                reason = f"holds {_counted(content, 'object')} of others: {_listed(content)}"
+                reason = f"holds {plural(len(content), 'object')} of others: {_listed(content)}"
                 kept.append(Leftover(ref, reason))
             else:
                 going.append(ref)

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from installer.core.objects import Object, dig
+from installer.core.words import plural
 from installer.plan.fields import LAST_APPLIED
 
 _PARTS = ("data", "stringData")
@@ -52,7 +53,7 @@ def _masked(obj: Object, other: Mapping[str, Any], when: str) -> Object:
 
 def _placeholder(value: Any, encoded: bool, when: str) -> str:
     size = _size(str(value or ""), encoded)
-    count = f"{size} byte" + ("" if size == 1 else "s")
+    count = plural(size, "byte")
     return f"(masked, {count}, {when})" if when else f"(masked, {count})"
 
 

@@ -9,6 +9,7 @@ from installer.catalog.resolve import nearest_fit, titled
 from installer.cluster.errors import ApiError
 from installer.core.checks import Detail, failed, note, unknown, warning
 from installer.core.objects import Object, Ref, conditions, dig
+from installer.core.words import plural
 from installer.plan.wanted import Wanted
 from installer.preflight.check import Check
 from installer.preflight.dry_runs import Preview, conflicts_of, dry_runs, preview_detail
@@ -45,7 +46,7 @@ def _served(world: World) -> Iterator[Detail]:
 def _not_served(items: Sequence[Wanted], versions: Sequence[str], remedy: str) -> Detail:
     ref = items[0].ref
     components = sorted({item.component for item in items})
-    count = f"{len(items)} object" + ("" if len(items) == 1 else "s")
+    count = plural(len(items), "object")
     here = f"here its versions are {', '.join(versions)}" if versions else "its API group is absent"
     reason = (
         f"{ref.kind} {ref.api_version} is not served: {count} of {', '.join(components)} need it; "
@@ -158,14 +159,14 @@ def _valid(world: World) -> Iterator[Detail]:
     yield from doubts(previews)
     later = [preview for preview in previews if preview.unseen and not preview.doubt]
     for why, refs in _by_reason(later):
-        told = f"{_count(refs)} could not be previewed: {why}"
+        told = f"{plural(len(refs), 'object')} could not be previewed: {why}"
         yield note(told, objects=[str(ref) for ref in refs])
 
 
 def doubts(previews: Sequence[Preview]) -> Iterator[Detail]:
     """One detail per reason for which dry runs that were due told nothing. Pure."""
     for why, refs in _by_reason([preview for preview in previews if preview.doubt]):
-        reason = f"could not look at {_count(refs)}, because {why}"
+        reason = f"could not look at {plural(len(refs), 'object')}, because {why}"
         yield unknown(reason, objects=[str(ref) for ref in refs])
 
 
@@ -174,10 +175,6 @@ def _by_reason(previews: Sequence[Preview]) -> list[tuple[str, list[Ref]]]:
     for preview in previews:
         found[preview.unseen].append(preview.ref)
     return list(found.items())
-
-
-def _count(refs: Sequence[Ref]) -> str:
-    return f"{len(refs)} object" + ("" if len(refs) == 1 else "s")
 
 
 def _conflicts(world: World) -> Iterator[Detail]:

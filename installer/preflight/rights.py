@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 import yaml
 
 from installer.core.checks import Detail, failed, note, unknown, warning
+from installer.core.words import plural
 from installer.preflight import rbac
 from installer.preflight.check import Check
 from installer.preflight.rights_held import Held, Lack, held, missing, not_held
@@ -94,7 +95,7 @@ def told(lacking: Sequence[Right], command: str) -> Iterator[Detail]:
             data["rbac_namespaces"] = rbac.namespaces_for(roles)
         where = f"in namespace {namespace}" if namespace else "in the whole cluster"
         object = f"Namespace {namespace}" if namespace else ""
-        count = f"{len(rights)} right" + ("" if len(rights) == 1 else "s")
+        count = plural(len(rights), "right")
         missed = "is missing" if len(rights) == 1 else "are missing"
         reason = f"{count} {missed} {where}: {_listed(rights)}"
         yield failed(reason, "" if index else remedy, object, **data)

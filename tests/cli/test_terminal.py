@@ -6,7 +6,8 @@ import io
 
 import pytest
 
-from installer.cli.terminal import Terminal, duration, plural, size, table
+from installer.cli.terminal import Terminal, duration, size, table
+from installer.core.words import plural
 
 
 class Screen(io.TextIOWrapper):
