@@ -22,11 +22,12 @@ from component_text import ComponentText, flow, scalar
 from draft_component import VERSIONS
 from upstream_told import SECTIONS, records
 
-from installer.catalog import facts, rules
+from installer.catalog import facts
 from installer.catalog.load import load
 from installer.catalog.model import Catalog, Component
 from installer.catalog.parse import parse
 from installer.catalog.places import mirror_path
+from installer.catalog.versions import order
 from installer.core.objects import Object
 from installer.plan.stops import hop_of
 
@@ -53,7 +54,7 @@ def steps(catalog: Catalog) -> dict[tuple[str, str], list[str]]:
                     if before.get(name) and before[name] != version:
                         found.setdefault((name, version), set()).add(before[name])
                 before = dict(stop)
-    return {key: sorted(since, key=rules.order) for key, since in found.items()}
+    return {key: sorted(since, key=order) for key, since in found.items()}
 
 
 def difference(before: Component, after: Component, given: argparse.Namespace) -> Sections:

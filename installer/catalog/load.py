@@ -52,12 +52,14 @@ class Read:
 
 def load(directory: Path | None = None) -> Catalog:
     """The whole catalog; None means the packaged one. Raises InvalidInput with every Problem."""
-    from installer.catalog import rules  # not for `releases`, which must be quick
+    # not for `releases`, which must be quick
+    from installer.catalog import rules
+    from installer.catalog.versions import order
 
     read = read_directory(directory or PACKAGED)
     _raise(read.directory, [*read.problems, *rules.problems(read)])
     releases = sorted(read.releases.values(), key=lambda r: (r.date, r.name))
-    components = sorted(read.components.values(), key=lambda c: (c.name, rules.order(c.version)))
+    components = sorted(read.components.values(), key=lambda c: (c.name, order(c.version)))
     return Catalog(
         {release.name: release for release in releases},
         {(component.name, component.version): component for component in components},

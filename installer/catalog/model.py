@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from typing import Any, Literal
 
+from installer.catalog.field_path import split_path
 from installer.core.kubernetes_version import KubernetesVersion
 
 SourceKind = Literal["manifest", "istioctl"]
@@ -331,40 +332,6 @@ class Catalog:
 
     releases: Mapping[str, Release]
     components: Mapping[tuple[str, str], Component]
-
-
-def split_path(path: str) -> tuple[str, ...]:
-    """Take a field path apart (form: `OwnedField.path`). Raises ValueError on a broken one."""
-    steps: list[str] = []
-    rest = path
-    while rest:
-        step, rest = _step(rest, path)
-        steps.append(step)
-        while rest.startswith("["):
-            inside, closed, rest = rest[1:].partition("]")
-            if not closed or not inside:
-                raise ValueError(f"{path!r} has an open bracket")
-            steps.append(f"[{inside}]")
-        if rest:
-            if not rest.startswith(".") or rest == ".":
-                raise ValueError(f"{path!r} is not keys joined by dots")
-            rest = rest[1:]
-    if not steps:
-        raise ValueError("an empty path")
-    return tuple(steps)
-
-
-def _step(rest: str, path: str) -> tuple[str, str]:
-    if rest.startswith('"'):
-        key, closed, rest = rest[1:].partition('"')
-        if not closed:
-            raise ValueError(f"{path!r} has an open quote")
-    else:
-        end = min((i for i in (rest.find("."), rest.find("[")) if i >= 0), default=len(rest))
-        key, rest = rest[:end], rest[end:]
-    if not key:
-        raise ValueError(f"{path!r} has an empty key")
-    return key, rest
 
 
 def _group(obj: Mapping[str, Any]) -> str:

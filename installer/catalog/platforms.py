@@ -12,7 +12,7 @@ from functools import cache
 from typing import Literal
 
 from installer.catalog.load import PLATFORMS, packaged_facts
-from installer.catalog.rules import order
+from installer.catalog.versions import order
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

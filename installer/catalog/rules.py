@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 
 from semver import Version
 
+from installer.catalog.field_path import split_path
 from installer.catalog.model import (
     Bound,
     Component,
@@ -21,9 +22,9 @@ from installer.catalog.model import (
     Release,
     Source,
     WebhookProbe,
-    split_path,
 )
 from installer.catalog.structure import nearest
+from installer.catalog.versions import order
 from installer.core.errors import Problem
 from installer.core.kubernetes_version import KubernetesVersion
 
@@ -50,6 +51,8 @@ def problems(read: Contents) -> list[Problem]:
     for file, component in read.components.items():
         out.extend(_component(file, component, read.files))
         out.extend(_changes(file, component, read.files))
+        out.extend(_runtime_apis(file, component))
+        out.extend(_webhook_probes(file, component))
     for file, release in read.releases.items():
         out.extend(_release(file, release, read.files))
         parts = [by_key[key] for key in map(_key, release.components) if key in by_key]
@@ -69,14 +72,6 @@ def problems(read: Contents) -> list[Problem]:
             if not read.components[file].stop
         )
     return out
-
-
-def order(version: str) -> tuple[bool, Version | None, str]:
-    """A sort key for component versions; what is not semver sorts last, by its text."""
-    try:
-        return (False, Version.parse(version), "")
-    except ValueError:
-        return (True, None, version)
 
 
 def later(version: str, other: str) -> bool:
@@ -163,8 +158,6 @@ def _paths(file: str, where: str, rules: Sequence[OwnedField | Knob]) -> Iterato
 def _changes(file: str, component: Component, files: set[str]) -> Iterator[Problem]:
     since = [change.since for change in component.changes]
     yield from _twice(file, "changes", since, "version")
-    yield from _runtime_apis(file, component)
-    yield from _webhook_probes(file, component)
     for index, version in enumerate(since):
         yield from _version(file, f"changes[{index}].since", version)
         if f"components/{component.name}/{version}.yaml" not in files:

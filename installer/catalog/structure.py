@@ -24,6 +24,7 @@ from cattrs.errors import (
 )
 from cattrs.gen import make_dict_structure_fn, override
 
+from installer.catalog.yaml_loader import LOADER
 from installer.core.errors import Problem
 
 T = TypeVar("T")
@@ -266,7 +267,7 @@ def _guarded(kind: type, hint: Any, hook: Callable[[Any, Any], Any]) -> Any:
 def _beyond(text: str | bytes, deepest: int) -> Any:
     """Where the text first has more levels than that; None when it never has."""
     depth = 0
-    for event in yaml.parse(text, Loader=yaml.CSafeLoader):
+    for event in yaml.parse(text, Loader=LOADER):
         depth += isinstance(event, yaml.CollectionStartEvent)
         depth -= isinstance(event, yaml.CollectionEndEvent)
         if depth > deepest:
@@ -278,8 +279,8 @@ def _where(mark: Any) -> str:
     return f"line {mark.line + 1}, column {mark.column + 1}" if mark else ""
 
 
-class _Loader(yaml.CSafeLoader):
-    """The C loader, which also notes a key that is there twice; YAML lets the last one win."""
+class _Loader(LOADER):  # type: ignore[misc]
+    """Also notes a key that is there twice; YAML lets the last one win."""
 
     def __init__(self, stream: Any) -> None:
         super().__init__(stream)
@@ -292,7 +293,8 @@ class _Loader(yaml.CSafeLoader):
                 said = f"the key {key.value} is there twice"
                 self.twice.append((_where(key.start_mark), said, "each key once"))
             seen.add(key.value)
-        return super().construct_mapping(node, deep)
+        found: dict[Any, Any] = super().construct_mapping(node, deep)
+        return found
 
 
 _FORM = Form()

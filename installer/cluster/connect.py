@@ -17,12 +17,12 @@ from typing import Any
 
 import yaml
 
+from installer.catalog.yaml_loader import LOADER
 from installer.cluster.access import Access, unusable
 from installer.cluster.plugin_credentials import in_cluster, with_plugin
 from installer.core.cancel import Cancel
 from installer.core.objects import dig
 
-_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _DYNAMIC = ("exec", "auth-provider", "username")
 _IN_CLUSTER = "KUBERNETES_SERVICE_HOST"
 
@@ -87,7 +87,7 @@ class _Merged:
 def _document(path: Path) -> Mapping[str, Any] | None:
     """The file's mapping; None when there is nothing in the file."""
     try:
-        found = yaml.load(path.read_bytes(), Loader=_LOADER)
+        found = yaml.load(path.read_bytes(), Loader=LOADER)
     except OSError as error:
         reason = error.strerror or str(error)
         raise unusable(f"the kubeconfig cannot be read: {reason}", object=str(path)) from error

@@ -15,9 +15,10 @@ from typing import Any
 
 import yaml
 
+from installer.catalog.yaml_loader import LOADER
+
 _LIMIT = 5_000_000
 _SECTION = re.compile(r"\[([^\]:]+)(?::(vars|children|hosts))?\]\s*(?:[#;].*)?$")
-_Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 Place = tuple[str, int]
 """A file and a line in it, from 1."""
@@ -76,7 +77,7 @@ def _text(file: Path) -> str:
 def _compose(text: str) -> Any:
     """The node tree of YAML text; None for text that is none. No value is constructed."""
     try:
-        return yaml.compose(text, Loader=_Loader)
+        return yaml.compose(text, Loader=LOADER)
     except yaml.YAMLError:
         return None
 

@@ -10,9 +10,10 @@ from typing import Any
 
 import yaml
 
+from installer.catalog.yaml_loader import LOADER
+
 _ROLES = "collections/ansible_collections/kserve_installer/fleet/roles"
 _PREFIX = "kserve_"
-_LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _OF_THE_PLAYBOOKS = (
     "kserve_canary",
     "kserve_hosts_become",
@@ -102,7 +103,7 @@ def _specs(role: str) -> Mapping[str, Mapping[str, Variable]]:
     """Variables by entry point of a role."""
     folder = Path(__file__).resolve().parent.parent / "_playbooks" / _ROLES / role
     text = (folder / "meta" / "argument_specs.yml").read_text(encoding="utf-8")
-    data = yaml.load(text, Loader=_LOADER)
+    data = yaml.load(text, Loader=LOADER)
     return {
         entry: {
             name: Variable(name, option["type"], bool(option.get("required")))

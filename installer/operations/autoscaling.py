@@ -9,6 +9,7 @@ from typing import Any
 import yaml
 
 from installer.catalog.autoscaler import load_defaults
+from installer.catalog.yaml_loader import LOADER
 from installer.cluster import ledger as ledgers
 from installer.cluster.client import Cluster
 from installer.cluster.errors import ApiError
@@ -30,7 +31,6 @@ from installer.serving.scene import uids_of_owners
 _KNATIVE = "serving.knative.dev/v1"
 _SYSTEM = "knative-serving"
 _CONFIG = Ref("v1", "ConfigMap", _SYSTEM, "config-autoscaler")
-_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,7 +174,7 @@ def _defaults(config: Object, version: str) -> Mapping[str, str]:
     except ValueError:
         pass
     try:
-        example = yaml.load(str(dig(config, "data", "_example", default="")), Loader=_LOADER)
+        example = yaml.load(str(dig(config, "data", "_example", default="")), Loader=LOADER)
     except yaml.YAMLError:
         return {}
     return {k: str(v) for k, v in example.items()} if isinstance(example, dict) else {}

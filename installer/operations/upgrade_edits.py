@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from installer.catalog.versions import version_of
 from installer.core.errors import ChecksFailed
 from installer.core.events import Emit, Event
 from installer.core.objects import Object, Ref, dig, ref_of
@@ -25,7 +26,6 @@ from installer.plan.gateway_names import (
 )
 from installer.plan.hop import Versions
 from installer.plan.merging import ABSENT, Conflict, merge
-from installer.plan.skip_rules import version_of
 from installer.plan.wanted import Wanted
 
 _SHOWN = 200

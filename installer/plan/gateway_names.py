@@ -11,7 +11,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from installer.plan.skip_rules import version_of
+from installer.catalog.versions import version_of
 
 NET_ISTIO = "net-istio"
 CONFIG_ISTIO, INFERENCE = "config-istio", "inferenceservice-config"

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-_FORM = re.compile(r"^v?(\d+)\.(\d+)(?:\.(\d+))?")
+from installer.catalog.versions import version_of
+
 _LAST_BEFORE_ONE = {"knative": 26}
 """Minor releases after which a project went on with 1.0: Knative 0.26, then 1.0."""
 
@@ -38,12 +38,6 @@ RULES = (
 def rule_of(component: str) -> SkipRule | None:
     """The rule of a component; None when any later version may follow any earlier one."""
     return next((rule for rule in RULES if rule.component == component), None)
-
-
-def version_of(text: str) -> tuple[int, int, int]:
-    """(major, minor, patch) of a component's version; zeros where it is not of that form."""
-    match = _FORM.match(text)
-    return (int(match[1]), int(match[2]), int(match[3] or 0)) if match else (0, 0, 0)
 
 
 def between(rule: SkipRule, current: str, target: str) -> list[tuple[int, int]]:

@@ -10,8 +10,9 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 
 from installer.catalog.model import Catalog, Release
+from installer.catalog.versions import version_of
 from installer.plan.hop import ComponentChange, Hop, Skipped, Versions
-from installer.plan.skip_rules import between, newest_of, rule_of, version_of
+from installer.plan.skip_rules import between, newest_of, rule_of
 from installer.plan.windows import supported_window, window_of
 
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from installer.catalog.resolve import titled
+from installer.catalog.versions import version_of
 from installer.core.checks import Detail, note, warning
 from installer.core.objects import Object, Ref, dig
 from installer.plan.edited import EXAMPLE
 from installer.plan.edits import DOMAIN, DOMAIN_CHANGED, OLD_DOMAIN
-from installer.plan.skip_rules import version_of
 from installer.preflight.check import Check
 from installer.preflight.settings_offer import offered
 from installer.preflight.world import World

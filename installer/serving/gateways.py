@@ -14,6 +14,7 @@ from typing import Any
 
 import yaml
 
+from installer.catalog.yaml_loader import LOADER
 from installer.cluster.client import Cluster
 from installer.core.errors import InstallerError
 from installer.core.objects import Object, Ref, dig
@@ -21,7 +22,6 @@ from installer.core.objects import Object, Ref, dig
 SYSTEM = "knative-serving"
 """The namespace of Knative Serving in every release of the catalog."""
 CONFIG = Ref("v1", "ConfigMap", SYSTEM, "config-istio")
-_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +111,7 @@ def service_of(host: str) -> Ref | None:
 def _loaded(text: Any, kind: type = dict) -> Any:
     """A YAML text of the wanted kind, else an empty one: users edit it."""
     try:
-        found = yaml.load(str(text or ""), Loader=_LOADER)
+        found = yaml.load(str(text or ""), Loader=LOADER)
     except yaml.YAMLError:
         return kind()
     return found if isinstance(found, kind) else kind()

@@ -9,6 +9,7 @@ from typing import Any
 
 import yaml
 
+from installer.catalog.yaml_loader import LOADER
 from installer.core.errors import InvalidInput, Problem
 from installer.core.objects import Object, dig
 from installer.serving.ask import Reply
@@ -17,7 +18,6 @@ from installer.serving.replies import json_of
 
 NAME = "flowers-sample"
 _LIMIT = 1_000_000
-_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _MODELS = {
     "serving.kubeflow.org": "gs://kfserving-samples/models/tensorflow/flowers",
     "serving.kserve.io": "gs://kfserving-examples/models/tensorflow/flowers",
@@ -80,7 +80,7 @@ def read_inference_service(file: str) -> Object:
     """The one InferenceService in a file of the user's. Raises InvalidInput with every problem."""
     try:
         data = Path(file).read_bytes()[: _LIMIT + 1]
-        documents = [d for d in yaml.load_all(data, Loader=_LOADER) if d is not None]
+        documents = [d for d in yaml.load_all(data, Loader=LOADER) if d is not None]
     except OSError as error:
         raise _invalid(file, "", error.strerror or "cannot be read", "") from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:

@@ -10,6 +10,7 @@ import pytest
 from small_catalog import GATEWAY, RELEASE, SERVER, SmallCatalog
 
 from installer.catalog.check import check
+from installer.catalog.field_path import split_path
 from installer.catalog.load import load, load_releases
 from installer.catalog.model import (
     Bound,
@@ -24,7 +25,6 @@ from installer.catalog.model import (
     RuntimeApi,
     Source,
     WebhookProbe,
-    split_path,
 )
 from installer.core.errors import InvalidInput
 

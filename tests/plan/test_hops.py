@@ -19,7 +19,7 @@ from installer.catalog.model import (
     Release,
     ServingApi,
 )
-from installer.catalog.rules import order
+from installer.catalog.versions import order
 from installer.core.kubernetes_version import KubernetesVersion
 from installer.plan.hop import Hop
 from installer.plan.hops import is_downgrade, path_of, reachable
