@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from argparse import Namespace
 from collections.abc import Mapping
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any
 from installer.cli.contact import connect, identity_rows
 from installer.cli.session import Session
 from installer.core.errors import UsageError
+from installer.core.state_folder import state_folder
 
 
 def backup(args: Namespace) -> int:
@@ -25,10 +25,7 @@ def restore(args: Namespace) -> int:
 
 def backup_folder() -> Path:
     """Where backups go that no place was given for."""
-    import platformdirs
-
-    base = os.environ.get("KSERVE_INSTALLER_STATE")
-    return Path(base or platformdirs.user_state_dir("kserve-installer")).absolute() / "backups"
+    return state_folder() / "backups"
 
 
 def _backup(session: Session) -> Mapping[str, Any]:

@@ -11,9 +11,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import platformdirs
-
 from installer.core.errors import UsageError
+from installer.core.state_folder import ENVIRONMENT, state_folder
 from installer.fleet.model import ClusterRun, FleetOptions
 
 KEPT = 20
@@ -22,10 +21,8 @@ _RECORD = "run.json"
 
 
 def home() -> Path:
-    """Where run folders are: `$KSERVE_INSTALLER_STATE`/fleet, else in the user's state folder."""
-    given = os.environ.get("KSERVE_INSTALLER_STATE")
-    state = Path(given) if given else platformdirs.user_state_path("kserve-installer")
-    return state / "fleet"
+    """Where run folders are."""
+    return state_folder() / "fleet"
 
 
 class RunFolder:
@@ -51,8 +48,7 @@ class RunFolder:
                 f"no folder for this run can be made: {problem.strerror}",
                 kind="run-folder",
                 object=str(path),
-                remedy="make room or give rights there, or name another place in "
-                "KSERVE_INSTALLER_STATE",
+                remedy=f"make room or give rights there, or name another place in {ENVIRONMENT}",
             ) from problem
         for old in _folders()[KEPT:]:
             shutil.rmtree(old, ignore_errors=True)

@@ -27,6 +27,7 @@ import platformdirs
 
 from installer.core.cancel import Cancel
 from installer.core.errors import InstallerError
+from installer.core.state_folder import state_folder
 from installer.sandbox.processes import ProcessId
 
 APP = "kserve-installer"
@@ -39,8 +40,7 @@ _LONGEST_SOCKET_DIRECTORY = 107 - len("/control.sock")
 
 def state_root() -> Path:
     """The directory of all sandboxes."""
-    base = os.environ.get("KSERVE_INSTALLER_STATE") or platformdirs.user_state_dir(APP)
-    return Path(base).absolute() / "sandbox"
+    return state_folder() / "sandbox"
 
 
 def cache_root() -> Path:
