@@ -6,6 +6,7 @@ import argparse
 import re
 
 from installer.cli.parser import Parser
+from installer.fleet.model import WRITING
 
 COMMANDS = {
     "preflight": "Check whether its release can be installed on each cluster; write nothing.",
@@ -17,7 +18,6 @@ COMMANDS = {
     "status": "Show what is installed on each cluster, and whether it is ready.",
     "uninstall": "Remove what was installed from each cluster, canary clusters first.",
 }
-_WRITING = ("install", "upgrade", "uninstall")
 
 
 def share(text: str) -> str:
@@ -47,7 +47,7 @@ def fleet_flags(parser: Parser, command: str) -> None:
     group.add_argument("--serial", metavar="N|N%", type=share, default="100%", help=text)
     text = "only what the newest run of this command on this inventory left undone"
     group.add_argument("--resume", action="store_true", help=text)
-    if command in _WRITING:
+    if command in WRITING:
         text = "this group comes first; unless all of it goes well nothing else begins "
         text += "(default: canary)"
         group.add_argument("--canary", metavar="GROUP", default="canary", help=text)
@@ -57,7 +57,7 @@ def fleet_flags(parser: Parser, command: str) -> None:
         parser.add_argument("--check", action="store_true", help=text)
         text = "do not ask before the first write"
         parser.add_argument("-y", "--yes", action="store_true", help=text)
-    if command == "plan" or command in _WRITING:
+    if command == "plan" or command in WRITING:
         text = "show what differs, object by object"
         parser.add_argument("--diff", action="store_true", help=text)
     text = "file with the password of the vault, as ansible-playbook has it"

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from installer.cluster.client import Cluster
 from installer.cluster.discovery import Resource
 from installer.cluster.errors import ApiError
+from installer.cluster.ledger import NAMESPACE
 from installer.cluster.probes import (
     Phase,
     Probe,
@@ -24,7 +25,7 @@ from installer.cluster.schemas import smallest_object
 from installer.core.objects import Object, Ref, dig
 
 _KINDS_TRIED = 6
-_PREFERRED_NAMESPACES = ("kserve-installer", "default")
+_PREFERRED_NAMESPACES = (NAMESPACE, "default")
 
 
 @dataclass(frozen=True, slots=True)
@@ -240,9 +241,13 @@ class Candidates:
         if not resource.namespaced:
             return ""
         spaces = self._namespaces()
-        order = [n for n in _PREFERRED_NAMESPACES if n in spaces]
-        order += sorted(n for n in spaces if n not in order and not n.startswith("kube-"))
-        return next((n for n in order if matches(selector, spaces[n])), None)
+        return next((n for n in in_order(spaces) if matches(selector, spaces[n])), None)
+
+
+def in_order(namespaces: Collection[str]) -> list[str]:
+    """Those that a probe may be sent to, as they are tried: ours first, Kubernetes' own never."""
+    first = [name for name in _PREFERRED_NAMESPACES if name in namespaces]
+    return first + sorted(n for n in namespaces if n not in first and not n.startswith("kube-"))
 
 
 def _or_none(read: Callable[[], Any]) -> Any:

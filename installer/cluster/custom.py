@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 from installer.cluster.verdicts import READY, Readiness, Rule, failed, progressing, said
 from installer.core.objects import Object, conditions, dig
+from installer.plan.serving_kinds import GROUPS
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +79,6 @@ _ISSUANCE_FAILURES = ("Failed", "Denied", "InvalidRequest")
 
 _KNATIVE = ConditionRule(final=None)
 _READY_CONDITION = ConditionRule()
-_SERVING_GROUPS = ("serving.kubeflow.org", "serving.kserve.io")
 
 _ROWS: dict[tuple[str, str], Rule] = {
     ("serving.knative.dev", "Service"): _KNATIVE,
@@ -98,7 +98,7 @@ _ROWS: dict[tuple[str, str], Rule] = {
     ("gateway.networking.k8s.io", "GatewayClass"): ConditionRule("Accepted", ("Unsupported",)),
     **{
         (group, kind): rule
-        for group in _SERVING_GROUPS
+        for group in GROUPS
         for kind, rule in (
             ("InferenceService", _inference_service),
             ("TrainedModel", ConditionRule()),

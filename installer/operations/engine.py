@@ -27,11 +27,8 @@ from installer.operations.prepare import PlannedComponent, Prepared
 from installer.operations.tally import Tally
 from installer.operations.telling import object_event, stage_finished, stage_started
 from installer.plan.drift import RAN_ONCE, Entry, seen_fingerprint
-from installer.plan.stages import STAGES
+from installer.plan.stages import INDEPENDENT, STAGES
 from installer.plan.wanted import Wanted
-
-_INDEPENDENT = ("namespaces", "crds")
-"""Stages that wait for no other component."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,11 +119,11 @@ class Engine:
         if known is not None:
             self._written[name] = known
         self._write(self._cluster, name)
-        self._stages(part, _INDEPENDENT)
+        self._stages(part, INDEPENDENT)
 
     def _finish(self, part: PlannedComponent) -> None:
         name, version = part.component.name, part.component.version
-        self._stages(part, [stage for stage in STAGES if stage not in _INDEPENDENT])
+        self._stages(part, [stage for stage in STAGES if stage not in INDEPENDENT])
         self._records[name] = replace(self._records[name], state="installed")
         self._settle(name)
         seconds = round(time.monotonic() - self._started[name], 3)

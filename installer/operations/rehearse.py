@@ -29,11 +29,10 @@ from installer.operations.users import user_objects
 from installer.plan.edited import owners_of_keys
 from installer.plan.references import CONFIG
 from installer.plan.replica import namespace_of, placeholder, replica
+from installer.plan.serving_kinds import MODELS
 from installer.sandbox import lifecycle
 from installer.sandbox.options import SandboxOptions
 
-_LAST = ("InferenceService", "TrainedModel", "InferenceGraph", "LLMInferenceService")
-"""In this order after everything that they may name: runtimes, Secrets, accounts."""
 _MANAGER = "rehearsal"
 _READY_SECONDS = 120.0
 
@@ -118,7 +117,8 @@ def _fill(live: Cluster, copy: Cluster, cancel: Cancel, emit: Emit) -> Copied:
 
 
 def _order(ref: Ref) -> tuple[int, Ref]:
-    return (_LAST.index(ref.kind) + 1 if ref.kind in _LAST else 0, ref)
+    """Models come after everything that they may name: runtimes, Secrets, accounts."""
+    return (MODELS.index(ref.kind) + 1 if ref.kind in MODELS else 0, ref)
 
 
 def _copy_edits(live: Cluster, copy: Cluster, ref: Ref) -> int:
@@ -175,7 +175,7 @@ def _placeholders(live: Cluster, namespace: str) -> Iterator[Object]:
 
 def _await_ready(copy: Cluster, objects: list[Object], cancel: Cancel, emit: Emit) -> None:
     """What is Ready there has to become Ready here; else the rehearsal says little about it."""
-    ready = [ref_of(o) for o in objects if o["kind"] in _LAST and readiness(o).ready]
+    ready = [ref_of(o) for o in objects if o["kind"] in MODELS and readiness(o).ready]
     try:
         wait_ready(copy, ready, deadline=min(_READY_SECONDS, cancel.left()), cancel=cancel)
     except NotReady as error:

@@ -9,11 +9,9 @@ from dataclasses import dataclass
 from installer.cluster.client import Cluster
 from installer.cluster.ledger import Ledger
 from installer.core.objects import Object, Ref, dig, ref_of
+from installer.plan.serving_kinds import GROUPS, MODELS
 
 _PARALLEL = 8
-_INFERENCE_GROUPS = ("serving.kubeflow.org", "serving.kserve.io")
-_INFERENCE_KINDS = ("InferenceService", "TrainedModel", "InferenceGraph", "LLMInferenceService")
-"""What a user deploys a model with: releases.json, `crds` of the KFServing/KServe releases."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,4 +70,4 @@ def _stored(definition: Object) -> tuple[str, str]:
 
 
 def _is_inference(ref: Ref) -> bool:
-    return ref.group in _INFERENCE_GROUPS and ref.kind in _INFERENCE_KINDS
+    return ref.group in GROUPS and ref.kind in MODELS

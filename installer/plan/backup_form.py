@@ -13,15 +13,15 @@ from typing import Any
 from installer.core.objects import Object, Ref, dig, fingerprint, ref_of
 from installer.plan.edited import owners_of_keys
 from installer.plan.replica import replica
+from installer.plan.serving_kinds import MODELS
 
 FORMAT = 1
 USER, MADE, OURS, LEDGER = "user", "made", "installed", "ledger"
 """Roles: of users; made by a controller for its owner; brought by the release; the ledger. Only
 what is of users is restored, and the ledger where it was lost."""
 ROLES = (USER, MADE, OURS, LEDGER)
-INFERENCE = ("InferenceService", "TrainedModel", "InferenceGraph", "LLMInferenceService")
 _FIRST = ("Namespace", "Secret", "ServiceAccount", "ConfigMap")
-_LATER = ("ServingRuntime", "ClusterServingRuntime", "Service", *INFERENCE)
+_LATER = ("ServingRuntime", "ClusterServingRuntime", "Service", *MODELS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +81,7 @@ def role_of(obj: Mapping[str, Any], installed: bool) -> str:
     if dig(obj, "metadata", "deletionTimestamp"):
         return MADE
     owners = dig(obj, "metadata", "ownerReferences", default=[])
-    owned = any(owner.get("controller") for owner in owners) and obj["kind"] not in INFERENCE
+    owned = any(owner.get("controller") for owner in owners) and obj["kind"] not in MODELS
     return MADE if owned else USER
 
 

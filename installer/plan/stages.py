@@ -18,6 +18,9 @@ resources   custom resources of the component's own kinds, which its own webhook
 jobs        Jobs that run once
 """
 
+INDEPENDENT = ("namespaces", "crds")
+"""Stages that wait for no other component: every component begins with them at once."""
+
 _BY_KIND = {
     "Namespace": "namespaces",
     "CustomResourceDefinition": "crds",

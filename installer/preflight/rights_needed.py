@@ -13,6 +13,7 @@ from typing import Any
 from installer.catalog.facts import services_called, webhooks_of
 from installer.catalog.model import Component
 from installer.cluster import ledger as ledgers
+from installer.cluster.candidates import in_order
 from installer.cluster.lock import LEASE
 from installer.cluster.probes import Specs
 from installer.cluster.registrations import matches
@@ -245,9 +246,8 @@ def _conversion(kind: _Kind) -> Iterator[Right]:
 
 
 def _first(selector: Any, spaces: Mapping[str, Mapping[str, str]]) -> str | None:
-    """The namespace that `cluster.candidates` takes first among those of the release."""
-    order = [_HOME, "default", *sorted(name for name in spaces if name not in (_HOME, "default"))]
-    return next((name for name in order if matches(selector, dict(spaces[name]))), None)
+    """The namespace that a probe takes first among those of the release."""
+    return next((n for n in in_order(spaces) if matches(selector, dict(spaces[n]))), None)
 
 
 def _probed(

@@ -15,9 +15,9 @@ from installer.catalog.foreign import Foreign, Project
 from installer.cluster.registrations import backend_of, entries
 from installer.core.checks import Detail, failed, warning
 from installer.core.objects import Object, Ref, ref_of
+from installer.plan.stages import INDEPENDENT
 from installer.preflight.existing_matching import Request, fails_closed, sees
 
-_EARLY = ("namespaces", "crds")
 """Stages that wait for no other component."""
 _LATE = ("webhooks", "resources", "jobs")
 """Stages that begin when the component's own pods are ready."""
@@ -190,7 +190,7 @@ def _served_again(request: Request, server: str, needs: Mapping[str, frozenset[s
         return False
     if request.component == server:
         return request.stage in _LATE
-    return request.stage not in _EARLY and server in needs.get(request.component, frozenset())
+    return request.stage not in INDEPENDENT and server in needs.get(request.component, frozenset())
 
 
 def _remedy(stale: Stale, running: Sequence[str]) -> str:

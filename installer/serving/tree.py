@@ -12,15 +12,13 @@ from typing import Any, Literal
 
 from installer.cluster.readiness import readiness
 from installer.core.objects import Object, ObjectId, Ref, conditions, dig, ref_of
+from installer.plan.serving_kinds import LABELS
 from installer.serving.inference_service import KIND
 from installer.serving.scene import Scene, age, ready_addresses, uids_of_owners
 
 Relation = Literal["", "owner", "name", "label", "refers"]
 """How a node was found to belong below its parent."""
 
-LABELS = ("serving.kserve.io/inferenceservice", "serving.kubeflow.org/inferenceservice")
-"""Set by the controllers of KServe and KFServing on what they make (recorded; kserve:
-pkg/constants/constants.go InferenceServicePodLabelKey)."""
 _ORDER = (
     "InferenceGraph",
     "Service",

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from installer.core.objects import Object, conditions, dig
+from installer.plan.serving_kinds import LABELS
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,14 +50,9 @@ def pod_fact(pod: Object) -> PodFact:
 
 
 def belongs(obj: Object, name: str) -> bool:
-    """Whether an object was made for the predictor of the InferenceService `name`, by its labels.
-
-    Both groups label what they make `GROUP/inferenceservice`, which Knative copies down to pods
-    (recorded for KFServing 0.5.1; kserve@v0.20.0: pkg/constants/constants.go).
-    """
+    """Whether an object was made for the predictor of this InferenceService, by its labels."""
     labels: Mapping[str, str] = dig(obj, "metadata", "labels", default={})
-    keys = ("serving.kubeflow.org/inferenceservice", "serving.kserve.io/inferenceservice")
-    mine = any(labels.get(key) == name for key in keys)
+    mine = any(labels.get(key) == name for key in LABELS)
     return mine and labels.get("component", "predictor") == "predictor"
 
 
