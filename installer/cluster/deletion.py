@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -174,11 +175,13 @@ def _tell(left: Mapping[str, Object], total: int, ends: float, progress: Remaini
 def _still_there(left: Mapping[str, Object]) -> NotReady:
     _, first = min(left.items())
     more = f" (and {len(left) - 1} more)" if len(left) > 1 else ""
+    services = _silent_services(first)
+    mend = f"repair or delete {' and '.join(services)}" if services else "remove what holds it"
     return NotReady(
         f"{ref_of(first)} is still there{more}: {why_still_there(first)}",
         kind="not-deleted",
         object=str(ref_of(first)),
-        remedy="remove what holds it, then run the same command again",
+        remedy=f"{mend}, then run the same command again",
     )
 
 
@@ -192,6 +195,17 @@ def why_still_there(obj: Mapping[str, Any]) -> str:
     if finalizers:
         return f"waiting for finalizer {', '.join(finalizers)} to be removed by its controller"
     return "being deleted"
+
+
+_UNASKED = re.compile(r"(?P<group>[a-z0-9-]+(?:\.[a-z0-9-]+)+)/(?P<version>v\d\w*): ")
+"""In `unable to retrieve the complete list of server APIs: metrics.k8s.io/v1beta1: …`."""
+
+
+def _silent_services(obj: Mapping[str, Any]) -> list[str]:
+    """APIServices without whose answer the namespace controller deletes nothing for good."""
+    failed = conditions(obj).get("NamespaceDeletionDiscoveryFailure", {})
+    text = str(failed.get("message", "")) if failed.get("status") == "True" else ""
+    return [f"APIService {m['version']}.{m['group']}" for m in _UNASKED.finditer(text)]
 
 
 _NAMESPACE_CONDITIONS = (
@@ -212,6 +226,9 @@ def explain_namespace(namespace: Mapping[str, Any]) -> str:
         for kind in _NAMESPACE_CONDITIONS
         if found.get(kind, {}).get("status") == "True"
     ]
+    silent_ones = _silent_services(namespace)
+    if silent_ones:
+        told.insert(0, f"{' and '.join(silent_ones)} cannot be asked what is in it")
     if told:
         return "; ".join(told)
     finalizers = dig(namespace, "metadata", "finalizers", default=[])

@@ -44,6 +44,8 @@ _TICK = 0.1
 UNPROVABLE_SECONDS = 10.0
 """How long a webhook that nothing speaks for is tried before it is accepted without proof."""
 _RETRY_SECONDS = 1.0
+HOPELESS_SECONDS = 60.0
+"""How long a webhook may fail in ways that do not pass: its pods or certificate may be replaced."""
 Key = tuple[str, str, str]
 
 
@@ -62,7 +64,8 @@ def wait_answering(
     CRDs, answers. deadline: seconds from now. probes: what the catalog says they are asked with.
 
     What no request can prove is told by an event `warning`, and accepted.
-    Raises NotReady naming the first that does not, with the cause and remedy of its last failure;
+    Raises NotReady naming the first that does not, with the cause and remedy of its last failure,
+    at the deadline, or once it has failed for `HOPELESS_SECONDS` in ways that do not pass;
     ApiError when the cluster cannot be read; what `cancel` carries, within a second.
     """
     wait = _Answering(cluster, webhook_refs, crd_refs, Specs(tuple(probes)), progress, emit)
@@ -78,6 +81,8 @@ class _State:
 
     settled: no request can prove it by itself, because of `why`; since: from when on
     (time.monotonic()), tried: when that was found last. assumed: accepted without proof.
+    lasting: how it failed last, if in a way that does not pass by itself; hopeless: since when it
+    has failed in no other way.
     """
 
     target: Target
@@ -90,6 +95,8 @@ class _State:
     assumed: bool = False
     prover: Prover | None = None
     last: Failure | None = None
+    lasting: Failure | None = None
+    hopeless: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,6 +141,7 @@ class _Answering:
             if not pending:
                 break
             now = time.monotonic()
+            self._give_up(now)
             if now >= end:
                 raise self._too_late(deadline, pending)
             report.total = len(self._states) + len(self._missing)
@@ -230,6 +238,7 @@ class _Answering:
                 if state.prover is not None:
                     state.prover.stop()
                     state.prover, state.settled, state.since = None, False, 0.0
+                    state.lasting, state.hopeless = None, 0.0
                 continue
             if state.settled:
                 self._settle(state)
@@ -267,6 +276,10 @@ class _Answering:
             state.since = state.since or state.tried
         elif report.word == "failing":
             state.since = 0.0  # it was called, so there is a request that can prove it
+        if report.word != "waiting":  # which tells of others
+            failure = report.failure if report.word == "failing" else None
+            state.lasting = None if failure is None or failure.transient else failure
+            state.hopeless = (state.hopeless or time.monotonic()) if state.lasting else 0.0
 
     def _settle(self, state: _State) -> None:
         """What no request can prove: others of its Service and port vouch for it, if they are
@@ -334,6 +347,17 @@ class _Answering:
         if state.last is not None:
             return progressing("NotAnswering", f"{target.name}: {state.last.cause}")
         return progressing("Probing", f"{target.name}: waiting for its answer")
+
+    def _give_up(self, now: float) -> None:
+        for state in self._states.values():
+            fault = state.lasting
+            if fault is not None and now - state.hopeless >= HOPELESS_SECONDS:
+                raise NotReady(
+                    f"{state.target.ref} does not answer, and will not by itself: {fault.cause}",
+                    kind=fault.kind,
+                    object=str(state.target.ref),
+                    remedy=fault.remedy,
+                )
 
     def _too_late(self, deadline: float, pending: Sequence[Pending]) -> NotReady:
         first = pending[0]

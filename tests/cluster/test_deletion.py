@@ -52,6 +52,40 @@ def test_a_limit_that_passes_in_any_request_says_what_is_left_and_why(
     assert late.value.object == str(HELD)
 
 
+@pytest.mark.parametrize("sandbox", ["1.20.2", "1.34.4"], indirect=True)
+def test_a_namespace_that_waits_for_an_api_without_a_server_names_it(sandbox: SandboxInfo) -> None:
+    cluster, cancel = Cluster.connect(kubeconfig=str(sandbox.kubeconfig)), Cancel()
+    service = Ref("apiregistration.k8s.io/v1", "APIService", "", "v1beta1.gone.example.com")
+    namespace = Ref("v1", "Namespace", "", "held-by-an-api")
+    cluster.create(
+        {
+            "apiVersion": service.api_version,
+            "kind": service.kind,
+            "metadata": {"name": service.name},
+            "spec": {
+                "group": "gone.example.com",
+                "version": "v1beta1",
+                "groupPriorityMinimum": 100,
+                "versionPriority": 10,
+                "insecureSkipTLSVerify": True,
+                "service": {"name": "nobody", "namespace": "default"},
+            },
+        }
+    )
+    try:
+        metadata = {"name": namespace.name}
+        cluster.create({"apiVersion": "v1", "kind": "Namespace", "metadata": metadata})
+        cluster.delete(namespace)
+        with pytest.raises(NotReady) as late:
+            wait_gone(cluster, [namespace], deadline=10, cancel=cancel)
+        assert "APIService v1beta1.gone.example.com cannot be asked" in late.value.message
+        assert "repair or delete APIService v1beta1.gone.example.com" in late.value.remedy
+    finally:
+        cluster.delete(service)
+    wait_gone(cluster, [namespace], deadline=60, cancel=cancel)
+    cluster.close()
+
+
 @pytest.mark.usefixtures("held")
 def test_a_stop_by_the_user_is_no_lateness(sandbox: SandboxInfo) -> None:
     cancel = Cancel(30.0)

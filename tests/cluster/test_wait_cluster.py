@@ -168,6 +168,32 @@ def test_a_crash_loop_ends_the_wait_with_the_last_output(
     assert caught.value.remedy.startswith(f"read why: kubectl logs -n {namespace} ")
 
 
+def test_a_failed_job_ends_the_wait_with_the_last_output(
+    cluster: Cluster, sandbox: SandboxInfo, namespace: str
+) -> None:
+    rule = ImageRule("failing", fail="crash", exit_code=7, message="cannot migrate")
+    script.write(sandbox.script, Script(images=(rule,)))
+    pod = {
+        "restartPolicy": "Never",
+        "containers": [{"name": "main", "image": "example.com/failing:1"}],
+    }
+    ref = started(
+        cluster,
+        {
+            "apiVersion": "batch/v1",
+            "kind": "Job",
+            "metadata": {"name": "migrate", "namespace": namespace},
+            "spec": {"backoffLimit": 0, "template": {"spec": pod}},
+        },
+    )
+    with pytest.raises(NotReady) as caught:
+        wait(cluster, ref)
+    assert caught.value.object == str(ref)
+    assert "exit code 7" in caught.value.message
+    assert "cannot migrate" in caught.value.message
+    assert caught.value.remedy
+
+
 @pytest.mark.parametrize("kind", ["Deployment", "StatefulSet"])
 def test_a_quota_ends_the_wait(cluster: Cluster, namespace: str, kind: str) -> None:
     quota = {

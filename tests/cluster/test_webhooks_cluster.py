@@ -17,6 +17,7 @@ from fault_proxy import FaultProxy
 from stack import CERT_MANAGER, ISTIO, KFSERVING, KNATIVE, Manifest, apply, read
 from waits import PATIENCE, Following, Running
 
+from installer.cluster import webhooks
 from installer.cluster.client import Cluster
 from installer.cluster.probes import INVALID_NAME, NAME
 from installer.cluster.wait import wait_ready
@@ -172,6 +173,43 @@ def test_a_webhook_that_cannot_be_called_is_named_at_the_deadline(
     assert "does not answer after 4 s" in caught.value.message
     assert caught.value.object.startswith(("Mutating", "Validating", "CustomResource"))
     assert caught.value.remedy
+
+
+@pytest.mark.parametrize(
+    ("fault", "cause"),
+    [
+        ("x509-name", "its certificate is made out to another name"),
+        ("plain-http", "it speaks plain HTTP where HTTPS is expected"),
+    ],
+)
+def test_a_webhook_whose_fault_does_not_pass_ends_the_wait_long_before_the_deadline(
+    cluster: Cluster,
+    manifests: dict[str, Manifest],
+    scripted: Callable[[str, WebhookRule], None],
+    monkeypatch: pytest.MonkeyPatch,
+    fault: str,
+    cause: str,
+) -> None:
+    monkeypatch.setattr(webhooks, "HOPELESS_SECONDS", 2.0)
+    scripted(CERT_MANAGER_SERVICE, WebhookRule(fault))
+    with pytest.raises(NotReady) as caught:
+        answering(cluster, manifests["cert-manager"], deadline=600)
+    assert "does not answer, and will not by itself: " in caught.value.message
+    assert caught.value.object.startswith(("Mutating", "Validating", "CustomResource"))
+    assert cause in caught.value.message
+    assert caught.value.remedy
+
+
+def test_a_webhook_whose_fault_may_pass_is_not_given_up(
+    cluster: Cluster,
+    manifests: dict[str, Manifest],
+    scripted: Callable[[str, WebhookRule], None],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(webhooks, "HOPELESS_SECONDS", 0.5)
+    scripted(CERT_MANAGER_SERVICE, WebhookRule("x509"))
+    with pytest.raises(NotReady, match="does not answer after 4 s"):
+        answering(cluster, manifests["cert-manager"], deadline=4)
 
 
 @pytest.mark.parametrize("fault", ["refused", "x509", "reset"])
