@@ -114,14 +114,24 @@ class Session:
         self._renderer = renderer(args)
         self._interrupts = Interrupts(self.cancel)
         self._progress = Progress()
-        self._counting = threading.Lock()
+        self._telling = threading.Condition()
+        self._under_way = 0
+        self._over = False
         self._begun = time.monotonic()
 
     def emit(self, event: Event) -> None:
-        """The `Emit` of every engine."""
-        with self._counting:
+        """The `Emit` of every engine; threads that a failure left behind are not heard any more."""
+        with self._telling:
+            if self._over:
+                return
             self._progress.on(event)
-        self._renderer.emit(event)
+            self._under_way += 1
+        try:
+            self._renderer.emit(event)
+        finally:
+            with self._telling:
+                self._under_way -= 1
+                self._telling.notify_all()
 
     def run(self, work: Callable[[Session], Mapping[str, Any]]) -> int:
         """Do the work; it returns the fields of `finished` that differ from what was counted.
@@ -165,10 +175,13 @@ class Session:
         return error.exit_code
 
     def _finish(self, outcome: str, code: int, fields: Mapping[str, Any]) -> None:
+        with self._telling:
+            self._over = True
+            self._telling.wait_for(lambda: not self._under_way)
         counted = {**self._progress.counts, "writes": self.cluster.writes if self.cluster else 0}
         known = {name: fields[name] for name in COUNTS if name in fields}
         rest = {name: value for name, value in fields.items() if name not in COUNTS}
-        self.emit(
+        self._renderer.emit(
             Event(
                 "finished",
                 {
