@@ -10,7 +10,8 @@ import time
 from places import Place
 
 from installer.cluster.client import Cluster
-from installer.cluster.wait import Pending, wait_ready
+from installer.cluster.pending import Pending
+from installer.cluster.wait import wait_ready
 from installer.core.cancel import Cancel
 from installer.core.objects import Object, ref_of
 from installer.sandbox.lifecycle import stop_component

@@ -13,7 +13,8 @@ from collections.abc import Sequence
 
 from installer.cluster.client import Cluster
 from installer.cluster.errors import ApiError
-from installer.cluster.wait import Pending, Progress, ignore, wait_ready
+from installer.cluster.pending import Pending, Progress, ignore
+from installer.cluster.wait import wait_ready
 from installer.core.cancel import Cancel
 from installer.core.errors import NotReady
 from installer.core.objects import Ref, conditions

@@ -11,34 +11,25 @@ from __future__ import annotations
 import queue
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
 from installer.cluster.client import Cluster
 from installer.cluster.errors import ApiError
 from installer.cluster.session import retrying
-from installer.cluster.watching import RESTARTS
+from installer.cluster.topics import Topic
+from installer.cluster.watching import PAGE, RESTARTS
 from installer.core.objects import Object, Ref, dig, ref_of
 
 T = TypeVar("T")
 
 WATCH_SECONDS = 30.0
 """How long one watch request lasts: also how long an abandoned one can linger."""
-_PAGE = 500
 _PAGES = {"CustomResourceDefinition": 2}
-"""KServe's definitions have several megabytes each, ten times that once decoded."""
+"""Objects per request where `PAGE` are too many to hold: KServe's definitions have several
+megabytes each, ten times that once decoded."""
 _FIRST_PAUSE, _LAST_PAUSE = 0.1, 2.0
-
-
-@dataclass(frozen=True, slots=True)
-class Topic:
-    """What to follow: a kind, in one namespace or all (empty), narrowed by a field selector."""
-
-    api_version: str
-    kind: str
-    namespace: str = ""
-    fields: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +58,16 @@ class Broken:
 
 
 Message = Change[Any] | Reset[Any] | Broken
+
+
+def arrived(messages: queue.SimpleQueue[T], seconds: float) -> Iterator[T]:
+    """What has arrived; waits until something does, at most so long."""
+    try:
+        yield messages.get(timeout=max(0.0, seconds))
+        while True:
+            yield messages.get_nowait()
+    except queue.Empty:
+        return
 
 
 class Feed(Generic[T]):
@@ -109,7 +110,7 @@ class Feed(Generic[T]):
         """Page by page, so that only one page of whole objects is held, unless `whole`."""
         topic, facts, token = self.topic, {}, ""
         path = self._cluster.resource(topic.api_version, topic.kind).path(topic.namespace)
-        query = {} if whole else {"limit": str(_PAGES.get(topic.kind, _PAGE))}
+        query = {} if whole else {"limit": str(_PAGES.get(topic.kind, PAGE))}
         if topic.fields:
             query["fieldSelector"] = topic.fields
         while True:

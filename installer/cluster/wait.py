@@ -9,15 +9,15 @@ from __future__ import annotations
 
 import queue
 import time
-from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 from installer.cluster.causes import Cause, first_cause, newest_replica_set, refusal
 from installer.cluster.client import Cluster
-from installer.cluster.feeds import Broken, Change, Feed, Message, Reset, Topic
+from installer.cluster.feeds import Broken, Change, Feed, Message, Reset, arrived
+from installer.cluster.pending import Pending, Progress, Report, ignore, named
 from installer.cluster.readiness import Readiness
 from installer.cluster.suspicion import (
     WORKLOADS,
@@ -34,33 +34,13 @@ from installer.cluster.suspicion import (
     see_pod,
     see_warning,
 )
+from installer.cluster.topics import Topic, belongs, pods_in, topics_of, warnings_in
 from installer.core.cancel import Cancel
 from installer.core.errors import NotReady
 from installer.core.objects import Ref, dig
 
-PROGRESS_EVERY = 0.2
-"""Seconds at least between two calls of `progress`, the first and the last aside."""
 _TICK = 0.1
 _PARALLEL = 8
-_NAMED = 3
-_FEW_DEFINITIONS = 4
-_BY_NAME = "metadata.name="
-
-
-@dataclass(frozen=True, slots=True)
-class Pending:
-    """An object that is not ready yet, and why."""
-
-    ref: Ref
-    readiness: Readiness
-
-
-Progress = Callable[[list[Pending], int], None]
-"""Called with what is not ready, most telling first, and the number of all objects waited for."""
-
-
-def ignore(pending: list[Pending], total: int) -> None:
-    """A `Progress` that shows nothing."""
 
 
 def wait_ready(
@@ -123,7 +103,8 @@ class _Wait:
             if now >= end:
                 raise self._too_late(waited + deadline)
             self._report.show(pending)
-            self._take(min(_TICK, end - now))
+            for message in arrived(self._messages, min(_TICK, end - now)):
+                self._apply(message)
         self._report.finish()
 
     def stop(self) -> None:
@@ -140,21 +121,19 @@ class _Wait:
 
     def _watch_what_is_pending(self, cancel: Cancel) -> None:
         """Topics whose objects are all ready are not watched; their state is what was listed."""
-        pending = {_topic_key(item.ref) for item in self._pending()}
-        watched = [
-            feed for feed in self._feeds if (feed.topic.api_version, feed.topic.kind) in pending
-        ]
+        pending = [item.ref for item in self._pending()]
+        watched = [feed for feed in self._feeds if any(belongs(ref, feed.topic) for ref in pending)]
         self._feeds = watched
         for feed in watched:
             feed.start()
         namespaces = sorted(
             {item.ref.namespace for item in self._pending() if item.ref.kind in WORKLOADS}
         )
-        self._around = {t for n in namespaces for t in (_pods(n), _events(n))}
         around: list[Feed[Any]] = []
         for namespace in namespaces:
-            around.append(Feed(self._cluster, _pods(namespace), see_pod, self._messages))
-            around.append(Feed(self._cluster, _events(namespace), see_warning, self._messages))
+            around.append(Feed(self._cluster, pods_in(namespace), see_pod, self._messages))
+            around.append(Feed(self._cluster, warnings_in(namespace), see_warning, self._messages))
+        self._around = {feed.topic for feed in around}
         for feed, facts in zip(around, self._in_parallel(around), strict=True):
             self._apply(Reset(feed.topic, facts))
             self._feeds.append(feed)
@@ -166,15 +145,6 @@ class _Wait:
             return [feeds[0].list()]
         with ThreadPoolExecutor(_PARALLEL, thread_name_prefix="list") as pool:
             return list(pool.map(lambda feed: feed.list(), feeds))
-
-    def _take(self, seconds: float) -> None:
-        """Apply what has arrived; block until something does, at most so long."""
-        try:
-            self._apply(self._messages.get(timeout=max(0.0, seconds)))
-            while True:
-                self._apply(self._messages.get_nowait())
-        except queue.Empty:
-            return
 
     def _apply(self, message: Message) -> None:
         if isinstance(message, Broken):
@@ -275,77 +245,6 @@ class _Wait:
             object=str(first.ref),
             remedy=(cause.remedy if cause else "") or "give it more time with --timeout",
         )
-
-
-def named(pending: Sequence[Pending]) -> str:
-    """The first of what is pending with its reasons, and how many more there are."""
-    told = [f"{p.ref} ({p.readiness.message or p.readiness.reason})" for p in pending[:_NAMED]]
-    more = f" and {len(pending) - _NAMED} more" if len(pending) > _NAMED else ""
-    return "; ".join(told) + more
-
-
-class Report:
-    """Calls `progress` when what is pending changed, not too often."""
-
-    def __init__(self, progress: Progress, total: int) -> None:
-        self._progress = progress
-        self.total = total
-        self._shown: list[Pending] | None = None
-        self._at = 0.0
-
-    def show(self, pending: list[Pending]) -> None:
-        now = time.monotonic()
-        early = self._shown is not None and now - self._at < PROGRESS_EVERY
-        if pending == self._shown or (early and pending):
-            return
-        self._shown, self._at = pending, now
-        self._progress(pending, self.total)
-
-    def finish(self) -> None:
-        if self._shown:
-            self._shown = []
-            self._progress([], self.total)
-
-
-def topics_of(refs: Iterable[Ref]) -> list[Topic]:
-    """One topic per kind, narrowed to a namespace where possible; one per object where they are
-    few, which matters where others of the kind are many or large."""
-    kinds: dict[tuple[str, str], list[Ref]] = defaultdict(list)
-    for ref in refs:
-        kinds[_topic_key(ref)].append(ref)
-    topics = []
-    for (api_version, kind), several in kinds.items():
-        if len(several) <= (_FEW_DEFINITIONS if kind == "CustomResourceDefinition" else 1):
-            topics += [one(ref) for ref in several]
-            continue
-        namespaces = {ref.namespace for ref in several}
-        namespace = namespaces.pop() if len(namespaces) == 1 else ""
-        topics.append(Topic(api_version, kind, namespace))
-    return topics
-
-
-def one(ref: Ref) -> Topic:
-    """The topic of a single object."""
-    return Topic(ref.api_version, ref.kind, ref.namespace, f"{_BY_NAME}{ref.name}")
-
-
-def _topic_key(ref: Ref) -> tuple[str, str]:
-    return (ref.api_version, ref.kind)
-
-
-def _pods(namespace: str) -> Topic:
-    return Topic("v1", "Pod", namespace)
-
-
-def _events(namespace: str) -> Topic:
-    return Topic("v1", "Event", namespace, "type=Warning")
-
-
-def belongs(ref: Ref, topic: Topic) -> bool:
-    """Whether a topic covers an object."""
-    same_kind = _topic_key(ref) == (topic.api_version, topic.kind)
-    named = not topic.fields.startswith(_BY_NAME) or topic.fields == _BY_NAME + ref.name
-    return same_kind and named and topic.namespace in ("", ref.namespace)
 
 
 def _with_detail(verdict: Readiness, detail: str) -> Readiness:

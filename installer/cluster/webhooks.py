@@ -26,13 +26,14 @@ from installer.catalog.model import WebhookProbe
 from installer.cluster.candidates import Target
 from installer.cluster.client import Cluster
 from installer.cluster.errors import ApiError, Failure
-from installer.cluster.feeds import Broken, Change, Feed, Reset, Topic
+from installer.cluster.feeds import Broken, Change, Feed, Reset, arrived
+from installer.cluster.pending import Pending, Progress, Report, ignore, named
 from installer.cluster.probes import Specs
 from installer.cluster.prover import Prover, Senders
 from installer.cluster.registrations import Backend
 from installer.cluster.targets import essentials, same_server, targets
+from installer.cluster.topics import Topic, belongs, topics_of
 from installer.cluster.verdicts import READY, Readiness, progressing
-from installer.cluster.wait import Pending, Progress, Report, belongs, ignore, named, topics_of
 from installer.core.cancel import Cancel
 from installer.core.errors import NotReady
 from installer.core.events import Emit, Event, silent
@@ -146,7 +147,8 @@ class _Answering:
                 raise self._too_late(deadline, pending)
             report.total = len(self._states) + len(self._missing)
             report.show(pending)
-            self._take(min(_TICK, end - now))
+            for message in arrived(self._messages, min(_TICK, end - now)):
+                self._apply(message)
         report.finish()
 
     def stop(self) -> None:
@@ -174,14 +176,6 @@ class _Answering:
         """Most components' CRDs do not convert: then there is nothing to watch."""
         kinds = [*self._missing, *(key[:2] for key in self._states)]
         return any(kind == "CustomResourceDefinition" for kind, _ in kinds)
-
-    def _take(self, seconds: float) -> None:
-        try:
-            self._apply(self._messages.get(timeout=max(0.0, seconds)))
-            while True:
-                self._apply(self._messages.get_nowait())
-        except queue.Empty:
-            return
 
     def _apply(self, message: Any) -> None:
         if isinstance(message, _Report):

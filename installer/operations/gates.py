@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from installer.catalog.model import WebhookProbe
 from installer.cluster.client import Cluster
 from installer.cluster.definitions import wait_established
+from installer.cluster.pending import Pending
 from installer.cluster.readiness import readiness
-from installer.cluster.wait import Pending, wait_ready
+from installer.cluster.wait import wait_ready
 from installer.cluster.webhooks import wait_answering
 from installer.core.cancel import Cancel
 from installer.core.errors import NotReady

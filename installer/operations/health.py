@@ -14,7 +14,7 @@ from installer.operations.live import METADATA_KINDS
 from installer.operations.prepare import PlannedComponent, Prepared
 
 if TYPE_CHECKING:
-    from installer.cluster.wait import Pending
+    from installer.cluster.pending import Pending
 
 
 def await_health(cluster: Cluster, prepared: Prepared, emit: Emit, cancel: Cancel) -> None:

@@ -14,9 +14,10 @@ from functools import partial
 
 from installer.cluster.client import Cluster
 from installer.cluster.errors import ApiError
+from installer.cluster.pending import Pending
 from installer.cluster.readiness import readiness
 from installer.cluster.unconverted import readable_pages
-from installer.cluster.wait import Pending, wait_ready
+from installer.cluster.wait import wait_ready
 from installer.core.cancel import Cancel
 from installer.core.errors import InstallerError, NotReady
 from installer.core.events import Emit, Event

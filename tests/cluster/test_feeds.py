@@ -14,7 +14,8 @@ from fault_proxy import FaultProxy
 
 from installer.cluster import feeds, watching
 from installer.cluster.client import Cluster
-from installer.cluster.feeds import Feed, Message, Reset, Topic
+from installer.cluster.feeds import Feed, Message, Reset
+from installer.cluster.topics import Topic
 from installer.core.events import Event
 from installer.core.objects import Object, Ref, dig
 from installer.sandbox.options import SandboxInfo

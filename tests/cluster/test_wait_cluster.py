@@ -16,8 +16,9 @@ from fault_proxy import FaultProxy
 from waits import PATIENCE, Following, Running
 
 from installer.cluster.client import Cluster
-from installer.cluster.feeds import Feed, Message, Reset, Topic
+from installer.cluster.feeds import Feed, Message, Reset
 from installer.cluster.suspicion import Patience
+from installer.cluster.topics import Topic
 from installer.cluster.wait import wait_ready
 from installer.core.cancel import Cancel
 from installer.core.errors import Interrupted, NotReady

@@ -6,7 +6,7 @@ import threading
 from collections.abc import Callable, Sequence
 from types import TracebackType
 
-from installer.cluster.wait import Pending
+from installer.cluster.pending import Pending
 from installer.core.cancel import Cancel
 
 PATIENCE = 120.0

@@ -11,7 +11,8 @@ from typing import Any
 
 from installer.cluster.client import Cluster
 from installer.cluster.errors import ApiError
-from installer.cluster.feeds import Broken, Change, Feed, Message, Reset, Topic
+from installer.cluster.feeds import Broken, Change, Feed, Message, Reset
+from installer.cluster.topics import Topic
 from installer.core.errors import Interrupted
 from installer.core.objects import Object, Ref, dig
 from installer.serving.bench.pods import (
