@@ -15,26 +15,21 @@ one of Kubernetes' two servers, or what it has cannot be used, that is an error 
 
 from __future__ import annotations
 
-import contextlib
-import errno
-import json
 import os
 import re
 import shutil
-import subprocess
-import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from installer.core.cancel import Cancel
 from installer.core.errors import InstallerError, UsageError
 from installer.core.events import Emit, Event
 from installer.core.kubernetes_version import KubernetesVersion
 from installer.sandbox import go_build, unpack
+from installer.sandbox.binary_versions import Unfit, Versions
 from installer.sandbox.download import ETCD_VERSION, DownloadFailed, Release
 from installer.sandbox.download import binary as download_binary
 from installer.sandbox.state import COMPONENTS, cache_root
@@ -42,7 +37,6 @@ from installer.sandbox.state import COMPONENTS, cache_root
 OLDEST_ETCD = KubernetesVersion(3, 4)
 
 _VERSION = re.compile(r"v?\d+\.\d+\.\d+")
-_REPORTED = re.compile(r"^(?:Kubernetes|etcd Version:) v?(\d+\.\d+\.\d+)", re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,10 +52,6 @@ class BinaryOptions:
     build: bool = True
     cache: Path = field(default_factory=cache_root)
     release: Release = field(default_factory=Release)
-
-
-class Unfit(Exception):
-    """A place does not have the binary, or not the right one; the text says which and why."""
 
 
 def find(kubernetes: str, options: BinaryOptions, emit: Emit, cancel: Cancel) -> dict[str, Path]:
@@ -91,7 +81,7 @@ class _Search:
         self.cancel = cancel
         self.reasons: dict[str, list[str]] = {name: [] for name in COMPONENTS}
         self.cache = options.cache / "control-plane"
-        self.versions = _Versions(self.cache / "versions.json")
+        self.versions = Versions(self.cache / "versions.json")
 
     def check_given(self) -> None:
         """Raise UsageError unless a folder that is given has the servers; etcd may be elsewhere."""
@@ -282,68 +272,3 @@ class _Search:
         size = path.stat().st_size
         fields = {"component": name, "url": url, "origin": origin, "bytes": size}
         self.emit(Event("source", {**fields, "seconds": seconds}))
-
-
-class _Versions:
-    """What binaries answer to `--version`, remembered by path, size and time of change."""
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self._saving = threading.Lock()
-        self._known: dict[str, Any] = {}
-        with contextlib.suppress(OSError, ValueError):
-            self._known = json.loads(path.read_bytes())
-
-    def of(self, path: Path) -> str:
-        """The version, such as `1.20.2`; raises Unfit when the file cannot say it."""
-        status = path.stat()
-        stamp = [status.st_size, status.st_mtime_ns]
-        known = self._known.get(str(path))
-        if isinstance(known, Mapping) and known.get("stamp") == stamp:
-            return str(known["version"])
-        version = self._ask(path)
-        with self._saving:
-            self._known[str(path)] = {"stamp": stamp, "version": version}
-            self._save()
-        return version
-
-    def _ask(self, path: Path) -> str:
-        try:
-            answer = _run(path)
-        except (OSError, subprocess.TimeoutExpired) as error:
-            reason = getattr(error, "strerror", None) or str(error)
-            raise Unfit(f"{path} does not run: {reason}") from error
-        match = _REPORTED.search(answer.stdout)
-        if match is None:
-            said = (answer.stdout + answer.stderr).strip().splitlines()
-            raise Unfit(f"{path} --version says {said[0][:120] if said else 'nothing'!r}")
-        return match[1]
-
-    def _save(self) -> None:
-        # A memo only: when two processes write it, one of them asks again next time.
-        temporary = self._path.with_name(f".{self._path.name}.{os.getpid()}")
-        with contextlib.suppress(OSError):
-            self._path.parent.mkdir(parents=True, exist_ok=True)
-            temporary.write_text(json.dumps(self._known), encoding="utf-8")
-            temporary.replace(self._path)
-
-
-def _run(path: Path) -> subprocess.CompletedProcess[str]:
-    for attempt in range(50):
-        try:
-            return subprocess.run(
-                [str(path), "--version"],
-                capture_output=True,
-                text=True,
-                errors="replace",
-                timeout=60,
-                check=False,
-                stdin=subprocess.DEVNULL,
-            )
-        except OSError as error:
-            # A file just written is busy while a process that another thread is starting has not
-            # yet closed its copy of the handle.
-            if error.errno != errno.ETXTBSY or attempt == 49:
-                raise
-            time.sleep(0.02)
-    raise AssertionError("unreachable")

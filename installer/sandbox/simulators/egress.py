@@ -2,7 +2,8 @@
 
 The API server dials every webhook through its EgressSelectorConfiguration: it connects to a Unix
 socket and asks `CONNECT <address>:<port>`. Here that address is looked up among the Services and
-ready Endpoints of the real API server, and the webhook's side of the TLS connection is played.
+ready Endpoints of the real API server, and the webhook's side of the TLS connection is played
+(`webhook_http` has what is said on it).
 """
 
 from __future__ import annotations
@@ -21,7 +22,6 @@ from datetime import timedelta
 from typing import Any
 
 from installer.core.objects import Object, dig
-from installer.sandbox.script import WebhookRule
 from installer.sandbox.simulators.certificates import (
     Pair,
     impostor,
@@ -32,6 +32,15 @@ from installer.sandbox.simulators.faults import Faults
 from installer.sandbox.simulators.identity import Identities, service_names
 from installer.sandbox.simulators.port_forward import KUBELET_PORT
 from installer.sandbox.simulators.roles import KFSERVING, role_of
+from installer.sandbox.simulators.webhook_http import (
+    denied,
+    discover,
+    misbehave,
+    read_body,
+    read_head,
+    send,
+    until_closed,
+)
 from installer.sandbox.simulators.world import World, ran
 
 log = logging.getLogger(__name__)
@@ -118,7 +127,7 @@ class Egress:
                 log.exception("egress")
 
     def _connected(self, connection: socket.socket) -> None:
-        head = _read_head(connection.recv)
+        head = read_head(connection.recv)
         host, _, port = head.split(b" ")[1].decode().rpartition(":")
         place = f"dial tcp {host}:{port}: connect: "
         if int(port) == KUBELET_PORT:
@@ -145,7 +154,7 @@ class Egress:
             # Closing with unread data makes the kernel answer the other side with a reset.
             select.select([connection], [], [], 30)
         elif fault == "tls-timeout":
-            _until_closed(connection)
+            until_closed(connection)
         elif fault == "plain-http" or self._plain(target):
             connection.recv(4096)
             connection.sendall(_BAD_REQUEST)
@@ -217,23 +226,23 @@ class Egress:
 
     def _speak(self, connection: socket.socket, target: Target, served: Pair) -> None:
         with self._context(served).wrap_socket(connection, server_side=True) as tls:
-            head = _read_head(tls.recv)
+            head = read_head(tls.recv)
             method, path = head.split(b" ")[0], head.split(b" ")[1].decode().partition("?")[0]
             if method == b"GET":
-                _discover(tls, path)
+                discover(tls, path)
                 return
-            review = json.loads(_read_body(tls, head))
+            review = json.loads(read_body(tls, head))
             kind = "conversion" if review.get("kind") == "ConversionReview" else "admission"
             rule = self._faults.of_request(target.namespace, target.service, kind)
-            if rule and not _misbehave(tls, rule, review):
+            if rule and not misbehave(tls, rule, review):
                 return
             if rule and rule.fault == "deny" and kind == "admission":
-                answer = _denied(review, rule.message)
+                answer = denied(review, rule.message)
             else:
                 answer = self._answer(path, review)
             if rule is None or rule.fault == "slow":
                 self._faults.served(target.namespace, target.service)
-            _send(tls, 200, "application/json", json.dumps(answer).encode())
+            send(tls, 200, "application/json", json.dumps(answer).encode())
 
     def _context(self, pair: Pair) -> ssl.SSLContext:
         context = self._contexts.get(pair.certificate)
@@ -276,84 +285,3 @@ def _broken(pair: Pair, target: Target, fault: str) -> Pair:
     if fault == "x509-common-name":
         return issue(ca, new_ecdsa(), [], name=names[0])
     return issue(ca, new_ecdsa(), names)
-
-
-def _misbehave(tls: ssl.SSLSocket, rule: WebhookRule, review: dict[str, Any]) -> bool:
-    """Play a request-level fault; True when a proper answer follows."""
-    if rule.fault == "timeout":
-        _until_closed(tls)
-    elif rule.fault == "slow":
-        # Ends early when the API server gives up, so that no thread outlives its use.
-        ready, _, _ = select.select([tls], [], [], rule.seconds or 1.0)
-        return not ready
-    elif rule.fault == "http":
-        _send(tls, rule.code, "text/plain", rule.body.encode())
-    elif rule.fault == "not-json":
-        _send(tls, 200, "text/html", (rule.body or '"<html>hello</html>"').encode())
-    elif rule.fault == "empty":
-        body = {"apiVersion": review["apiVersion"], "kind": review["kind"]}
-        _send(tls, 200, "application/json", json.dumps(body).encode())
-    return rule.fault == "deny"
-
-
-def _discover(tls: ssl.SSLSocket, path: str) -> None:
-    """What an aggregated API (Knative's custom metrics) tells about itself: it has no resources."""
-    parts = path.strip("/").split("/")
-    if len(parts) == 3 and parts[0] == "apis":
-        version = f"{parts[1]}/{parts[2]}"
-        body = {"kind": "APIResourceList", "apiVersion": "v1", "groupVersion": version}
-        _send(tls, 200, "application/json", json.dumps(body | {"resources": []}).encode())
-    else:
-        _send(tls, 404, "text/plain", b"404 page not found")
-
-
-def _denied(review: dict[str, Any], message: str) -> dict[str, Any]:
-    response: dict[str, Any] = {"uid": review["request"]["uid"], "allowed": False}
-    if message:
-        response["status"] = {
-            "status": "Failure",
-            "reason": "Forbidden",
-            "message": message,
-            "code": 403,
-        }
-    return {"apiVersion": review["apiVersion"], "kind": review["kind"], "response": response}
-
-
-def _read_head(receive: Callable[[int], bytes]) -> bytes:
-    data = b""
-    while b"\r\n\r\n" not in data:
-        chunk = receive(1 << 16)
-        if not chunk or len(data) > 1 << 24:
-            raise ValueError("connection closed before a request")
-        data += chunk
-    return data
-
-
-def _read_body(tls: ssl.SSLSocket, head: bytes) -> bytes:
-    headers, _, body = head.partition(b"\r\n\r\n")
-    length = 0
-    for line in headers.split(b"\r\n")[1:]:
-        name, _, value = line.partition(b":")
-        if name.strip().lower() == b"content-length":
-            length = int(value)
-    parts, size = [body], len(body)
-    while size < length:
-        chunk = tls.recv(1 << 16)
-        if not chunk:
-            raise ValueError("connection closed inside a request")
-        parts.append(chunk)
-        size += len(chunk)
-    return b"".join(parts)
-
-
-def _send(tls: ssl.SSLSocket, code: int, content_type: str, body: bytes) -> None:
-    head = (
-        f"HTTP/1.1 {code} {code}\r\nContent-Type: {content_type}\r\n"
-        f"Content-Length: {len(body)}\r\nConnection: close\r\n\r\n"
-    )
-    tls.sendall(head.encode() + body)
-
-
-def _until_closed(connection: socket.socket) -> None:
-    while connection.recv(1 << 16):
-        continue
