@@ -10,6 +10,7 @@ from harness import RELEASE, Stack, applied_refs, audited_writes, counts
 from installer.cluster import ledger as ledgers
 from installer.cluster.readiness import readiness
 from installer.core.objects import Ref
+from installer.plan.stages import STAGES
 
 pytestmark = pytest.mark.cluster
 
@@ -41,6 +42,17 @@ def test_components_become_ready_in_the_order_of_their_needs(stack: Stack) -> No
     assert order[-1] == "kfserving"
     assert order.index("net-istio") > order.index("istio")
     assert order.index("net-istio") > order.index("knative-serving")
+
+
+def test_each_stage_of_a_component_begins_when_the_one_before_it_holds(stack: Stack) -> None:
+    steps = [e for e in stack.first.events if e["event"] in ("stage_started", "stage_finished")]
+    for component in {e["component"] for e in steps}:
+        mine = [(e["event"], e["stage"]) for e in steps if e["component"] == component]
+        stages = [stage for stage in STAGES if ("stage_started", stage) in mine]
+        expected = [(what, s) for s in stages for what in ("stage_started", "stage_finished")]
+        assert mine == expected, component
+        written = [e["stage"] for e in stack.first.of("object") if e["component"] == component]
+        assert written == sorted(written, key=STAGES.index), component
 
 
 def test_a_second_install_sends_no_write_request(stack: Stack) -> None:
@@ -162,6 +174,9 @@ def test_settings_change_what_is_sent_and_nothing_else(stack: Stack, tmp_path: P
     settings = tmp_path / "settings.yaml"
     settings.write_text(
         "apiVersion: kserve-installer/v1\nkind: Settings\ngateway: {type: NodePort}\n"
+        "patches:\n"
+        "- target: {kind: Service, namespace: istio-system, name: istio-ingressgateway}\n"
+        "  patch: [{op: add, path: /spec/ports/-, value: {name: more, port: 15999}}]\n"
     )
     changed = stack.installer.run("install", RELEASE, "-f", str(settings))
     assert changed.code == 0, changed.stderr
@@ -169,5 +184,8 @@ def test_settings_change_what_is_sent_and_nothing_else(stack: Stack, tmp_path: P
     found = stack.cluster().get(GATEWAY)
     assert found is not None
     assert found["spec"]["type"] == "NodePort"
+    # this API server cannot default the protocol of a port that is applied
+    assert ("more", "TCP") in {(p["name"], p["protocol"]) for p in found["spec"]["ports"]}
+    assert stack.installer.run("install", RELEASE, "-f", str(settings)).finished["writes"] == 0
     back = stack.installer.run("install", RELEASE)
     assert counts(back) == (0, 1, 183)
