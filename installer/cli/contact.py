@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from installer.cli.interrupts import Interrupts
 from installer.cli.session import Session
 from installer.core.cancel import Cancel
+from installer.core.errors import ChecksFailed
 from installer.core.events import Emit, Event, silent
 
 if TYPE_CHECKING:
@@ -31,8 +32,12 @@ def looked_at(args: Namespace, emit: Emit = silent) -> Iterator[Cluster]:
 
 
 def connect(session: Session, release: str) -> tuple[Cluster, Identity]:
-    """Connect, ask the server who it is, and tell that the command began."""
+    """Connect, ask the server who it is, and tell that the command began.
+
+    Raises ChecksFailed when it does not say so: nothing has begun then.
+    """
     from installer.cluster.client import Cluster
+    from installer.cluster.errors import ApiError
 
     args = session.args
     cluster = Cluster.connect(
@@ -42,7 +47,12 @@ def connect(session: Session, release: str) -> tuple[Cluster, Identity]:
         emit=session.emit,
     )
     session.cluster = cluster
-    identity = cluster.identity()
+    try:
+        identity = cluster.identity()
+    except ApiError as error:
+        raise ChecksFailed(
+            error.message, kind=error.kind, object=error.object, remedy=error.remedy
+        ) from error
     fields = {
         "command": session.command,
         "release": release,

@@ -75,6 +75,30 @@ def test_a_command_of_event_lines_ends_with_finished_whatever_was_wrong(
     assert last["error"]["message"] in done.stderr
 
 
+def refused(file: Path) -> Path:
+    """A kubeconfig for a server on which nobody listens."""
+    file.write_text(
+        "apiVersion: v1\nkind: Config\ncurrent-context: c\n"
+        "clusters: [{name: c, cluster: {server: 'https://127.0.0.1:1'}}]\n"
+        "contexts: [{name: c, context: {cluster: c, user: u}}]\nusers: [{name: u, user: {}}]\n"
+    )
+    return file
+
+
+@pytest.mark.parametrize("words", [("install", RELEASE), ("uninstall",)])
+def test_a_server_that_is_not_there_ends_what_would_write_before_it_began(
+    command: Run, tmp_path: Path, words: tuple[str, ...]
+) -> None:
+    config = str(refused(tmp_path / "config"))
+    done = command(*words, "--yes", "-o", "json", "--kubeconfig", config)
+
+    last = json.loads(done.stdout.splitlines()[-1])
+    assert (done.returncode, last["exit_code"], last["writes"]) == (3, 3, 0)
+    assert last["error"]["kind"] == "unreachable"
+    assert "no answer from the API server https://127.0.0.1:1" in last["error"]["message"]
+    assert last["error"]["remedy"]
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [
@@ -88,13 +112,7 @@ def test_a_command_of_event_lines_ends_with_finished_whatever_was_wrong(
 def test_what_is_wrong_with_the_words_is_told_before_a_server_is_asked(
     command: Run, tmp_path: Path, words: tuple[str, ...], said: str
 ) -> None:
-    config = tmp_path / "config"
-    config.write_text(
-        "apiVersion: v1\nkind: Config\ncurrent-context: c\n"
-        "clusters: [{name: c, cluster: {server: 'https://127.0.0.1:1'}}]\n"
-        "contexts: [{name: c, context: {cluster: c, user: u}}]\nusers: [{name: u, user: {}}]\n"
-    )
-    done = command(*words, "--kubeconfig", str(config))
+    done = command(*words, "--kubeconfig", str(refused(tmp_path / "config")))
 
     assert said in done.stderr
     assert "127.0.0.1" not in done.stderr
