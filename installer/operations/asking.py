@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from typing import TypeVar
 
 from installer.cluster.client import Cluster
 from installer.core.cancel import Cancel
@@ -13,6 +14,8 @@ from installer.serving.ask import Reply, Request, ask
 from installer.serving.curl import curl_lines
 from installer.serving.inference_service import InferenceService
 from installer.serving.ingress import Entry, Via
+
+T = TypeVar("T")
 
 NOT_HERE = ("NoRoute", "Refused", "Reset", "Protocol", "Tls")
 """Reasons (`replies.Meaning`) of answers that may be another ingress's than this cluster's, or
@@ -87,7 +90,32 @@ def door(cluster: Cluster, entry: Entry, asking: Asking, cancel: Cancel) -> Iter
         yield Door(ready, asking, cancel)
 
 
-def after(entry: Entry, left: Entry, says: str) -> Entry:
-    """The next way, with the reason why the one before was left although it takes connections."""
-    why = f"{left.via} {left.address}: {says}, so it is not this cluster's gateway"
-    return replace(entry, reasons=(*entry.reasons, why))
+class Elsewhere(Exception):
+    """A way in that takes connections and leads to another cluster, or nowhere; says: a clause."""
+
+    def __init__(self, says: str) -> None:
+        super().__init__(says)
+        self.says = says
+
+
+def by_some_way(
+    cluster: Cluster,
+    ways: Sequence[Entry],
+    asking: Asking,
+    cancel: Cancel,
+    work: Callable[[Door, bool], T],
+) -> T:
+    """What `work` returns through the first of the ways that it does not call `Elsewhere`.
+
+    work: is told whether there is no other way left; then it must not raise Elsewhere.
+    """
+    entry, *others = ways
+    while True:
+        with door(cluster, entry, asking, cancel) as opened:
+            try:
+                return work(opened, not others)
+            except Elsewhere as left:
+                why = f"{opened.entry.via} {opened.entry.address}: {left.says}"
+        entry, *others = others
+        reasons = (*entry.reasons, f"{why}, so it is not this cluster's gateway")
+        entry = replace(entry, reasons=reasons)

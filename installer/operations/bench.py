@@ -12,7 +12,7 @@ from installer.core.cancel import Cancel
 from installer.core.errors import ChecksFailed, InstallerError, UsageError
 from installer.load.generator import Result, Watchers, run
 from installer.load.recorder import Row, Sample
-from installer.operations.asking import NOT_HERE, Asking, Door, after, door, entries
+from installer.operations.asking import NOT_HERE, Asking, Door, Elsewhere, by_some_way, entries
 from installer.operations.autoscaling import AutoscalingReport, autoscaling
 from installer.operations.bench_request import Sending, Wanted, given, load_text
 from installer.serving import inference_service
@@ -54,17 +54,15 @@ class _Bench:
     def run(self) -> Report:
         scaling = self._scaling()
         with Recording(self.cluster, self.service) as recording:
-            ways = self._ways()
-            while True:
-                entry, *others = ways
-                with door(self.cluster, entry, self.asking, self.cancel) as opened:
-                    meant = self._probed(opened, recording)
-                    if meant is not None and meant.reason in NOT_HERE and others:
-                        ways = [after(others[0], opened.entry, meant.says), *others[1:]]
-                        continue
-                    self._must_serve(meant)
-                    result = self._loaded(opened, recording)
-                    break
+
+            def work(opened: Door, last: bool) -> tuple[Result, str]:
+                meant = self._probed(opened, recording)
+                if meant is not None and meant.reason in NOT_HERE and not last:
+                    raise Elsewhere(meant.says)
+                self._must_serve(meant)
+                return self._loaded(opened, recording), self._request.where(opened)
+
+            result, where = by_some_way(self.cluster, self._ways(), self.asking, self.cancel, work)
             minimum = _minimum(scaling)
             waited = self._waited(recording, result, scaling, minimum)
             until = perf_counter() - result.zero
@@ -85,7 +83,7 @@ class _Bench:
             self.cluster.context,
             self.service.name,
             scaling.revision if scaling else "",
-            self._request.where(opened),
+            where,
             self._request.line,
             observed,
             found,

@@ -11,7 +11,7 @@ from installer.cluster.errors import ApiError
 from installer.core.cancel import Cancel
 from installer.core.errors import InstallerError
 from installer.core.objects import dig
-from installer.operations.asking import NOT_HERE, Asking, Door, after, door, entries
+from installer.operations.asking import NOT_HERE, Asking, Door, Elsewhere, by_some_way, entries
 from installer.serving import inference_service, path
 from installer.serving.ask import Reply
 from installer.serving.gateways import Gateways
@@ -105,21 +105,20 @@ def _outside(
     if not send or scene.gateways is None:
         return judged, []
     service = scene.service
+
+    def work(opened: Door, last: bool) -> tuple[Path, list[str]]:
+        found = _with_entry(judged, _entered(opened))
+        if not service.host:
+            return found, []
+        asked = _asked(opened, scene, found)
+        blamed = asked[0]
+        if blamed.verdict == "broken" and blamed.reason in NOT_HERE and not last:
+            raise Elsewhere(blamed.says)
+        curl = opened.curl(service.host, service.predict_path, "@input.json")
+        return found.with_hops(*asked), curl
+
     try:
-        ways = entries(cluster, service, asking)
-        while True:
-            entry, *others = ways
-            with door(cluster, entry, asking, cancel) as opened:
-                found = _with_entry(judged, _entered(opened))
-                if not service.host:
-                    return found, []
-                asked = _asked(opened, scene, found)
-                blamed = asked[0]
-                if blamed.verdict == "broken" and blamed.reason in NOT_HERE and others:
-                    ways = [after(others[0], opened.entry, blamed.says), *others[1:]]
-                    continue
-                curl = opened.curl(service.host, service.predict_path, "@input.json")
-                return found.with_hops(*asked), curl
+        return by_some_way(cluster, entries(cluster, service, asking), asking, cancel, work)
     except ApiError:
         raise
     except InstallerError as error:

@@ -15,7 +15,7 @@ from installer.core.cancel import Cancel
 from installer.core.errors import ChecksFailed, NotReady
 from installer.core.events import Emit, Event
 from installer.core.objects import Ref, conditions
-from installer.operations.asking import NOT_HERE, Asking, Door, after, door, entries
+from installer.operations.asking import NOT_HERE, Asking, Door, Elsewhere, by_some_way, entries
 from installer.serving import path
 from installer.serving.ask import Reply
 from installer.serving.hops import Hop, hop
@@ -207,19 +207,20 @@ def predict(
     Raises Broken with the first broken link: of the objects, else the request itself.
     """
     asker = _Asker(cluster, service, question, emit, cancel)
-    ways = entries(cluster, service, asking)
-    while True:
-        entry, *others = ways
-        with door(cluster, entry, asking, cancel) as opened:
-            reply = asker.ask(opened, SETTLE if not others else SETTLE_ELSEWHERE)
-            meant = meaning(reply, service.host)
-            if asker.is_answer(reply):
-                curl = opened.curl(service.host, _path(service, question), question.shown())
-                via = f"{entry.via} {opened.entry.address}"
-                return Answered(reply, via, entry.reasons, asker.tries, curl)
-            if not others or meant.reason not in NOT_HERE:
-                raise Broken(asker.to_blame(reply))
-            ways = [after(others[0], opened.entry, meant.says), *others[1:]]
+
+    def work(opened: Door, last: bool) -> Answered:
+        reply = asker.ask(opened, SETTLE if last else SETTLE_ELSEWHERE)
+        if asker.is_answer(reply):
+            entry = opened.entry
+            curl = opened.curl(service.host, _path(service, question), question.shown())
+            via = f"{entry.via} {entry.address}"
+            return Answered(reply, via, entry.reasons, asker.tries, curl)
+        meant = meaning(reply, service.host)
+        if meant.reason in NOT_HERE and not last:
+            raise Elsewhere(meant.says)
+        raise Broken(asker.to_blame(reply))
+
+    return by_some_way(cluster, entries(cluster, service, asking), asking, cancel, work)
 
 
 class _Asker:
