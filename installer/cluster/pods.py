@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from installer.core.objects import Object, conditions, dig
+from installer.core.words import plural
 
 Trouble = Literal["image", "crash", "config", "evicted", "unschedulable", "failed"]
 
@@ -130,7 +131,7 @@ def _exit(status: Mapping[str, Any], ended: Mapping[str, Any]) -> str:
         text += f" ({reason})"
     restarts = int(status.get("restartCount") or 0)
     if restarts:
-        text += f", restarted {restarts} time{'s' if restarts > 1 else ''}"
+        text += f", restarted {plural(restarts, 'time')}"
     output = " ".join(str(ended.get("message") or "").split())
     return f"{text}: {output[-_TAIL:]}" if output else text
 

@@ -92,7 +92,9 @@ def rbac(
         choice = replace(choice, catalog=load(choice.options.catalog))
         hops = way(choice.catalog, origin, choice.release.name)
         gateways = [c.namespace for c in choice.components if c.name == "istio"]
-        rights = rights_of_way(choice, hops, emit, cancel, custom_resources, backup)
+        rights = rights_of_way(
+            choice, hops, emit, cancel, custom_resources=custom_resources, backup=backup
+        )
         rights |= asking(gateways[0] if gateways else _ISTIO)
     else:
         wanted = wanted_objects(choice, _ours(choice, choice.components), emit, cancel)
@@ -112,6 +114,7 @@ def rights_of_way(
     hops: Sequence[Hop],
     emit: Emit,
     cancel: Cancel,
+    *,
     custom_resources: bool = False,
     backup: bool = True,
 ) -> set[Right]:

@@ -8,6 +8,7 @@ from decimal import Decimal
 from installer.catalog.platforms import Autoscaler, load_platforms
 from installer.core.checks import Detail, failed, note, warning
 from installer.core.objects import Object, Ref, conditions, dig
+from installer.core.words import plural
 from installer.plan import scheduling
 from installer.plan.scheduling import CORDONED, Demand, Room
 from installer.preflight.capacity_architecture import ARCHITECTURE_CHECK
@@ -124,7 +125,7 @@ def resource_details(
         say = warning if autoscaler else failed
         pods = sum(each.count for each in group)
         names = ", ".join(each.need.workload for each in group)
-        count = f"{pods} pod{'s' if pods > 1 else ''}"
+        count = plural(pods, "pod")
         yield say(
             f"{names}: {count} would stay Pending: {message.rstrip('.')}{bring}",
             remedy,
@@ -163,12 +164,8 @@ def _summary(needs: Sequence[Need], rooms: Sequence[Room]) -> str:
     free = sum((Demand(max(r.cpu, Decimal(0)), max(r.memory, Decimal(0))) for r in rooms), Demand())
     return (
         f"pods to come, one predictor included, ask for {_asks(total)}; {_asks(free)} are free "
-        f"on {len(rooms)} node{'s' if len(rooms) != 1 else ''}"
+        f"on {plural(len(rooms), 'node')}"
     )
-
-
-def _pods(count: int) -> str:
-    return f"{count} pod" if count == 1 else f"{count} pods"
 
 
 def _times(need: Need, rooms: Sequence[Room]) -> Demand:
@@ -215,7 +212,7 @@ def slot_details(needs: Sequence[Need], rooms: Sequence[Room], autoscaler: str) 
     coming = sum(len(rooms) if need.every else need.count for need in needs)
     free = sum(max(0, room.pods) for room in rooms)
     if not unplaced:
-        yield note(f"{_pods(coming)} to come, {free} slots free")
+        yield note(f"{plural(coming, 'pod')} to come, {free} slots free")
         return
     say = warning if autoscaler else failed
     count = sum(each.count for each in unplaced)
@@ -223,15 +220,12 @@ def slot_details(needs: Sequence[Need], rooms: Sequence[Room], autoscaler: str) 
     more = f" and {len(unplaced) - _SHOWN} more" if len(unplaced) > _SHOWN else ""
     bring = f"; {autoscaler} may bring nodes" if autoscaler else ""
     yield say(
-        f"{count} of {_pods(coming)} to come would find no slot ({free} are free on the nodes): "
-        f"{names}{more}: {unplaced[0].message.rstrip('.')}{bring}",
+        f"{count} of {plural(coming, 'pod')} to come would find no slot ({free} are free on the "
+        f"nodes): {names}{more}: {unplaced[0].message.rstrip('.')}{bring}",
         "add a node, or let nodes take more pods (--max-pods of the kubelet)",
         pods=count,
         free=free,
     )
-
-
-# Processors
 
 
 CHECKS = (
