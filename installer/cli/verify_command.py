@@ -34,7 +34,7 @@ def _verify(session: Session) -> Mapping[str, Any]:
 def _options(args: Namespace) -> Options:
     """What the flags ask for; files are read before anything is done."""
     from installer.operations.verify import Options
-    from installer.operations.verify_sample import Question
+    from installer.operations.verify_answer import Question
     from installer.serving.samples import Wish, read_inference_service
 
     expected = None

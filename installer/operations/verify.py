@@ -15,15 +15,9 @@ from installer.core.events import Emit, Event
 from installer.core.objects import Object, Ref, dig
 from installer.operations import temporary
 from installer.operations.asking import Asking
+from installer.operations.verify_answer import Answered, Question, compare, predict
 from installer.operations.verify_installed import PAGE, check_installed
-from installer.operations.verify_sample import (
-    Answered,
-    Broken,
-    Question,
-    await_ready,
-    compare,
-    predict,
-)
+from installer.operations.verify_ready import Broken, await_ready
 from installer.serving import inference_service
 from installer.serving.inference_service import InferenceService
 from installer.serving.samples import SAMPLE_INPUT, Wish, sample
