@@ -253,7 +253,9 @@ _EDITS = {
     "kept": "kept",
     "merged": "kept, with what the release has changed beside it",
     "released": "the release's value is taken",
-    "unknown": "kept, though the release no longer knows this key",
+    "unknown": "kept, though the release no longer brings this",
+    "forgotten": "kept; the ConfigMap's own `_example` no longer explains this key, so see whether "
+    "it is still read, and under which name",
     "pinned": "written down as it was understood, since the next version understands it otherwise",
     "renamed": "goes on under the name that the next version knows",
 }

@@ -133,8 +133,10 @@ SCHEMA: dict[str, tuple[str, dict[str, str]]] = {
             "object": "object: apiVersion, kind, namespace, name of the ConfigMap",
             "key": "string",
             "how": "string: kept (as users made it), merged (fields of both), released (as the "
-            "release has it), unknown (kept, and the release no longer knows it), pinned (said now "
-            "as it was understood before), renamed (under the name that the next version knows)",
+            "release has it), unknown (kept, and the release no longer brings it), forgotten "
+            "(kept, and the release no longer explains it in the ConfigMap's `_example`), pinned "
+            "(said now as it was understood before), renamed (under the name that the next version "
+            "knows)",
             "manager": "string: field manager that edited it, empty where that is not known",
         },
     ),

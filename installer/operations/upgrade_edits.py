@@ -14,8 +14,16 @@ from installer.core.objects import Object, Ref, dig, ref_of
 from installer.operations.prepare import wanted_maps
 from installer.operations.telling import warning
 from installer.operations.upgrade_hop import HopContext
-from installer.plan.edited import EXAMPLE, edited_keys, owners_of_keys
-from installer.plan.edits import DOMAIN, DOMAIN_CHANGED, OLD_DOMAIN, Edit, Edits, onto
+from installer.plan.edited import edited_keys, forgotten_keys, owners_of_keys
+from installer.plan.edits import (
+    DOMAIN,
+    DOMAIN_CHANGED,
+    OLD_DOMAIN,
+    Edit,
+    Edits,
+    default_domains,
+    onto,
+)
 from installer.plan.gateway_names import (
     CONFIG_ISTIO,
     NET_ISTIO,
@@ -34,7 +42,7 @@ _SHOWN = 200
 @dataclass(frozen=True, slots=True)
 class _Map:
     """One ConfigMap on the way. component: whose it is. before, after: the releases' values; live:
-    the object as it is."""
+    the object as it is, which is another than `ref` where the release has moved it."""
 
     ref: Ref
     component: str
@@ -45,14 +53,15 @@ class _Map:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What becomes of one edited key. how: kept, merged, released, unknown, pinned or renamed.
-    component: whose ConfigMap it is."""
+    """What becomes of one edited key. how: kept, merged, released, unknown, forgotten, pinned or
+    renamed. component: whose ConfigMap it is. once: no later stop finds it again."""
 
     ref: Ref
     key: str
     how: str
     manager: str
     component: str
+    once: bool = False
 
     def event(self) -> Event:
         """The event `edit`."""
@@ -76,7 +85,8 @@ def decide_edits(context: HopContext, now: Versions, then: Versions) -> Decided:
     conflicts: list[tuple[Conflict, str]] = []
     for item in _maps(context, now, then):
         known = context.ledger.edits.get(item.ref.name, {})
-        for key, manager in edited_keys(item.live, item.before, item.after, known):
+        moves = ref_of(item.live).namespace != item.ref.namespace
+        for key, manager in edited_keys(item.live, item.before, item.after, known, moves=moves):
             if (item.ref.name, key) == (DOMAIN, OLD_DOMAIN) and key in known:
                 continue  # ours, see below
             path = f"{item.ref.name}/{key}"
@@ -86,20 +96,25 @@ def decide_edits(context: HopContext, now: Versions, then: Versions) -> Decided:
                 here = renamed(item.ref.name, here)
             found = merge(path, before, here, after, context.options.resolve)
             conflicts += [(conflict, manager) for conflict in found.conflicts]
+            outcomes += [
+                _outcome(item, inner.partition("/")[2], "unknown", manager, once=True)
+                for inner in found.unknown
+                if inner != path
+            ]
             value = found.value if isinstance(found.value, str) else json.dumps(found.value)
             if found.value is ABSENT or value == after:
-                outcomes.append(Outcome(item.ref, key, "released", manager, item.component))
+                outcomes.append(_outcome(item, key, "released", manager))
                 continue
             default = None if after is ABSENT else str(after)
             kept.setdefault(item.ref.name, {})[key] = Edit(value, onto(default))
             how = "unknown" if default is None else ("kept" if value == here else "merged")
-            outcomes.append(Outcome(item.ref, key, how, manager, item.component))
+            outcomes.append(_outcome(item, key, how, manager))
         outcomes += list(_unknown(item, kept.get(item.ref.name, {})))
         pinned = item.ref.name == DOMAIN and OLD_DOMAIN in known
         if _must_pin(item, now, then) or (pinned and not _other_domains(item)):
             kept.setdefault(DOMAIN, {}).setdefault(OLD_DOMAIN, Edit("", onto(None)))
             if not pinned:
-                outcomes.append(Outcome(item.ref, OLD_DOMAIN, "pinned", "", item.component))
+                outcomes.append(_outcome(item, OLD_DOMAIN, "pinned", "", once=True))
     return Decided(kept, outcomes, conflicts)
 
 
@@ -157,10 +172,9 @@ def rename_gateway(context: HopContext, now: Versions, then: Versions) -> list[O
             changes = moved_entries(dig(item.live, "data", default={}))
             if changes:
                 manager = owners_of_keys(item.live).get(OLD_KEY, "")
-                context.lock.confirm()
+                context.held.confirm()
                 context.cluster.patch(ref_of(item.live), {"data": changes})
-                found = Outcome(item.ref, OLD_KEY, "renamed", manager, item.component)
-                renamed_here.append(found)
+                renamed_here.append(_outcome(item, OLD_KEY, "renamed", manager, once=True))
     return renamed_here
 
 
@@ -182,10 +196,18 @@ def _wanted(context: HopContext, versions: Versions) -> list[Wanted]:
 
 
 def _unknown(item: _Map, kept: Mapping[str, Edit]) -> Iterator[Outcome]:
-    """Keys that the release before had, that users own, and that the next does not know."""
+    """Keys of users that the release before had or explained, and that the next does not."""
     for key, manager in owners_of_keys(item.live).items():
         if key in item.before and key not in item.after and key not in kept:
-            yield Outcome(item.ref, key, "unknown", manager, item.component)
+            yield _outcome(item, key, "unknown", manager, once=True)
+    for key, manager in forgotten_keys(item.live, item.before, item.after):
+        if (item.ref.name, key) == (CONFIG_ISTIO, OLD_KEY):
+            continue  # `rename_gateway` gives it the name that is explained
+        yield _outcome(item, key, "forgotten", manager, once=True)
+
+
+def _outcome(item: _Map, key: str, how: str, manager: str, *, once: bool = False) -> Outcome:
+    return Outcome(item.ref, key, how, manager, item.component, once)
 
 
 def _must_pin(item: _Map, now: Versions, then: Versions) -> bool:
@@ -198,8 +220,8 @@ def _must_pin(item: _Map, now: Versions, then: Versions) -> bool:
 
 
 def _other_domains(item: _Map) -> list[str]:
-    """Domains that users or settings have named."""
-    return [key for key in dig(item.live, "data", default={}) if key not in (EXAMPLE, OLD_DOMAIN)]
+    """Domains for every Route that users or settings have named."""
+    return [key for key in default_domains(dig(item.live, "data", default={})) if key != OLD_DOMAIN]
 
 
 def _shown(value: Any) -> str:

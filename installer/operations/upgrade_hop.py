@@ -55,13 +55,14 @@ class UpgradeOptions:
 
 @dataclass(slots=True)
 class HopContext:
-    """What the steps of one hop work with. ledger: as last written."""
+    """What the steps of one hop work with. ledger: as last written. lock: None where a cluster is
+    only looked at."""
 
     cluster: Cluster
     catalog: Catalog
     options: UpgradeOptions
     hop: Hop
-    lock: Lock
+    lock: Lock | None
     emit: Emit
     cancel: Cancel
     ledger: Ledger
@@ -73,13 +74,19 @@ class HopContext:
         assert self.ledger.upgrade is not None, "a hop runs with its upgrade in the ledger"
         return self.ledger.upgrade
 
+    @property
+    def held(self) -> Lock:
+        """The lock, for whoever writes."""
+        assert self.lock is not None, "who only looks at a cluster writes nothing"
+        return self.lock
+
     def note(self, **changes: Any) -> None:
         """Write changes of the ledger's upgrade."""
         self.write(replace(self.ledger, upgrade=replace(self.upgrade, **changes)))
 
     def write(self, ledger: Ledger) -> None:
         """Write the ledger's part of the stack."""
-        self.lock.confirm()
+        self.held.confirm()
         ledgers.write_stack(self.cluster, ledger)
         self.ledger = ledger
 

@@ -40,7 +40,7 @@ def merge_edits(context: HopContext, versions: Versions) -> None:
     keep_edits(context, decided)
     told = _settled(hop, now, versions)
     for outcome in (*decided.outcomes, *rename_gateway(context, now, versions)):
-        if outcome.component in told or outcome.how in ("pinned", "renamed"):
+        if outcome.component in told or outcome.once:
             context.emit(outcome.event())
 
 

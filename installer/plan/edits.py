@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from installer.core.objects import dig, fingerprint
 from installer.plan.edited import EXAMPLE
+from installer.plan.yaml_text import mapping_in
 
 if TYPE_CHECKING:
     from installer.plan.wanted import Wanted
@@ -36,6 +37,16 @@ DOMAIN, OLD_DOMAIN = "config-domain", "example.com"
 manifests up to 0.25; since `DOMAIN_CHANGED` the cluster's own (knative/serving;
 kserve/kserve#2596)."""
 DOMAIN_CHANGED = (1, 8, 0)
+
+
+def default_domains(data: Mapping[str, str]) -> list[str]:
+    """The domains in config-domain that count for every Route, the one that does first: those
+    without a selector (knative/serving, pkg/reconciler/route/config/domain.go)."""
+    return sorted(
+        key
+        for key, value in data.items()
+        if key != EXAMPLE and not (value.strip() and (mapping_in(value) or {}).get("selector"))
+    )
 
 
 def onto(default: str | None) -> str:

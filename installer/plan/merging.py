@@ -42,10 +42,12 @@ class Conflict:
 @dataclass(slots=True)
 class Merged:
     """value: what a key is to be (ABSENT: not there). conflicts: what nobody has decided; there
-    the value is the users'."""
+    the value is the users'. unknown: paths of what users have changed, that the release before had
+    and the next has not; it stays."""
 
     value: Any
     conflicts: list[Conflict] = field(default_factory=list)
+    unknown: list[str] = field(default_factory=list)
 
 
 def merge(path: str, before: Any, here: Any, after: Any, resolutions: Resolutions) -> Merged:
@@ -56,10 +58,10 @@ def merge(path: str, before: Any, here: Any, after: Any, resolutions: Resolution
     parsed = [_parsed(text) for text in (before, here, after)]
     if not all(isinstance(value, dict) for value in parsed):
         merged = Merged(ABSENT)
-        merged.value = _decided(path, before, here, after, resolutions, merged.conflicts)
+        merged.value = _decided(path, before, here, after, resolutions, merged)
         return merged
     merged = Merged(ABSENT)
-    value = _fields(path, parsed[0], parsed[1], parsed[2], resolutions, merged.conflicts)
+    value = _fields(path, parsed[0], parsed[1], parsed[2], resolutions, merged)
     # the text of the side that it equals keeps that side's form
     texts = {1: here, 2: after}
     same = next((texts[i] for i in (2, 1) if parsed[i] == value), None)
@@ -73,16 +75,16 @@ def _fields(
     here: Mapping[str, Any],
     after: Mapping[str, Any],
     resolutions: Resolutions,
-    conflicts: list[Conflict],
+    told: Merged,
 ) -> dict[str, Any]:
     merged = {}
     for name in dict.fromkeys([*after, *here]):
         three = [side.get(name, ABSENT) for side in (before, here, after)]
         inner = f"{path}/{name}"
         if all(isinstance(value, dict) for value in three) and inner not in resolutions:
-            found: Any = _fields(inner, three[0], three[1], three[2], resolutions, conflicts)
+            found: Any = _fields(inner, three[0], three[1], three[2], resolutions, told)
         else:
-            found = _decided(inner, three[0], three[1], three[2], resolutions, conflicts)
+            found = _decided(inner, three[0], three[1], three[2], resolutions, told)
         if found is not ABSENT:
             merged[name] = found
     return merged
@@ -94,19 +96,21 @@ def _decided(
     here: Any,
     after: Any,
     resolutions: Resolutions,
-    conflicts: list[Conflict],
+    told: Merged,
 ) -> Any:
     if here == before and path not in resolutions:
         return after
     if path in resolutions:
         found = resolutions[path]
         return {OURS: here, THEIRS: after}.get(found, found) if _is_word(found) else found
+    if after is ABSENT and ABSENT not in (before, here):
+        told.unknown.append(path)  # it stays as users have made it
     if after is ABSENT or after in (before, here):
-        return here  # what the release no longer knows stays as users have made it
+        return here
     word = next((resolutions[p] for p in _parents(path) if p in resolutions), None)
     if word in (OURS, THEIRS):
         return here if word == OURS else after
-    conflicts.append(Conflict(path, before, here, after))
+    told.conflicts.append(Conflict(path, before, here, after))
     return here
 
 

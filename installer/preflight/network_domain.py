@@ -8,8 +8,7 @@ from installer.catalog.resolve import titled
 from installer.catalog.versions import version_of
 from installer.core.checks import Detail, note, warning
 from installer.core.objects import Object, Ref, dig
-from installer.plan.edited import EXAMPLE
-from installer.plan.edits import DOMAIN, DOMAIN_CHANGED, OLD_DOMAIN
+from installer.plan.edits import DOMAIN, DOMAIN_CHANGED, OLD_DOMAIN, default_domains
 from installer.preflight.check import Check
 from installer.preflight.settings_offer import offered
 from installer.preflight.world import World
@@ -28,7 +27,7 @@ def _domain(world: World) -> Iterator[Detail]:
 
 def domain_detail(title: str, version: str, maps: Sequence[Object]) -> Detail:
     """What addresses are made from. maps: ConfigMaps `config-domain`, wanted and live. Pure."""
-    named = sorted({key for each in maps for key in dig(each, "data", default={})} - {EXAMPLE})
+    named = sorted({key for m in maps for key in default_domains(dig(m, "data", default={}))})
     if named:
         return note(f"addresses of InferenceServices end in {' or '.join(named)}")
     if version_of(version) < DOMAIN_CHANGED:

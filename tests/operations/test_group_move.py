@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import signal
 import threading
 from collections.abc import Iterator
@@ -33,15 +34,21 @@ MODELS = [Ref(f"{OLD}/v1beta1", "InferenceService", place, "flowers") for place 
 TRAINED = [Ref(f"{OLD}/v1alpha1", "TrainedModel", place, "extra") for place in PLACES]
 MOVED = [counterpart(ref, NEW) for ref in MODELS]
 MOVED_TRAINED = [counterpart(ref, NEW) for ref in TRAINED]
+CONFIG = Ref("v1", "ConfigMap", "kfserving-system", "inferenceservice-config")
+SPACES = [Ref("v1", "Namespace", "", name) for name in (*PLACES, CONFIG.namespace)]
+PULL = Ref("v1", "Secret", "one", "registry")
+ACCOUNT = Ref("v1", "ServiceAccount", "one", "reader")
 KNATIVE = [Ref("serving.knative.dev/v1", "Service", p, "flowers-predictor-default") for p in PLACES]
 
 
 @dataclass(slots=True)
 class Way(Place):
-    """A place at BETWEEN. before: the objects in the old group; pods: of models by uid."""
+    """A place at BETWEEN. before: the objects in the old group; pods: of models by uid; around:
+    what the models are surrounded by."""
 
     before: dict[Ref, Object]
     pods: set[str]
+    around: dict[Ref, Object | None]
 
 
 def create(cluster: Cluster, ref: Ref, spec: Object, **metadata: Any) -> Object:
@@ -78,6 +85,16 @@ def populate(cluster: Cluster) -> None:
         create(cluster, ref, spec, ownerReferences=[reference], finalizers=finalizers)
     secret = {"name": "aws", "namespace": "one", "annotations": {f"{OLD}/s3-endpoint": "minio"}}
     cluster.create({"apiVersion": "v1", "kind": "Secret", "metadata": secret})
+    pull = {"name": PULL.name, "namespace": PULL.namespace}
+    cluster.create({"apiVersion": "v1", "kind": "Secret", "metadata": pull})
+    account = {"name": ACCOUNT.name, "namespace": ACCOUNT.namespace}
+    names = {"secrets": [{"name": "aws"}], "imagePullSecrets": [{"name": PULL.name}]}
+    cluster.create({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": account, **names})
+    config = cluster.get(CONFIG)
+    assert config is not None
+    storage = {**json.loads(config["data"]["storageInitializer"]), "memoryLimit": "2Gi"}
+    edited = {"storageInitializer": json.dumps(storage), "team": "a"}
+    cluster.patch(CONFIG, {"data": edited}, manager="kubectl-edit")
 
 
 def model_pods(cluster: Cluster) -> set[str]:
@@ -99,7 +116,8 @@ def way(place: MakePlace) -> Way:
     assert ledgers.read(cluster).release == BETWEEN
     before = {ref: cluster.get(ref) for ref in (*MODELS, *TRAINED)}
     assert None not in before.values()
-    return Way(made.sandbox, made.installer, before, model_pods(cluster))  # type: ignore[arg-type]
+    around = {ref: cluster.get(ref) for ref in (*SPACES, PULL, ACCOUNT)}
+    return Way(made.sandbox, made.installer, before, model_pods(cluster), around)  # type: ignore[arg-type]
 
 
 @contextmanager
@@ -217,6 +235,21 @@ def test_a_move_that_is_killed_goes_on_and_every_model_answers_throughout(way: W
     secret = cluster.get(Ref("v1", "Secret", "one", "aws"))
     assert secret is not None
     assert secret["metadata"]["annotations"][f"{NEW}/s3-endpoint"] == "minio"
+
+
+def test_namespaces_pull_secrets_and_accounts_are_not_touched(way: Way) -> None:
+    cluster = way.cluster()
+    assert {ref: cluster.get(ref) for ref in way.around} == way.around
+    labels = way.around[SPACES[-1]]["metadata"]["labels"]  # type: ignore[index]
+    assert "control-plane" in labels
+
+
+def test_edits_of_the_config_map_are_in_the_one_of_the_new_namespace(way: Way) -> None:
+    found = way.cluster().get(Ref("v1", "ConfigMap", "kserve", CONFIG.name))
+    assert found is not None
+    storage = json.loads(found["data"]["storageInitializer"])
+    assert (storage["memoryLimit"], storage["image"][-7:]) == ("2Gi", ":v0.7.0")
+    assert found["data"]["team"] == "a", "which no release knows"
 
 
 def test_the_old_controller_and_its_webhooks_are_gone_and_the_new_release_is_whole(

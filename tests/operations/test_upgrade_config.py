@@ -28,7 +28,11 @@ STORAGE = "inferenceservice-config/storageInitializer/image"
 AGENT = "inferenceservice-config/agent/image"
 ROUTER = "inferenceservice-config/router/image"
 OURS = "registry.example.com/ours:1"
+NETWORK = Ref("v1", "ConfigMap", "knative-serving", "config-network")
 KEY_OF_USERS = "max-scale-limit"
+KEY_THAT_GOES = "activator-san"
+DOMAIN_OF_SOME = "some.example.org"
+"""A domain in config-domain for Routes with a label: it is not the one of all others."""
 SETTINGS = "apiVersion: kserve-installer/v1\nkind: Settings\n"
 RUN = 1500
 
@@ -57,6 +61,12 @@ def edit(cluster: Cluster, key: str, **fields: Any) -> None:
     cluster.patch(CONFIG, {"data": {key: text}}, manager="kubectl-edit")
 
 
+def domains(cluster: Cluster) -> set[str]:
+    """Those in config-domain beside what was there for some."""
+    data = dig(cluster.get(DOMAIN), "data")
+    return {key for key in data if not key.startswith("_")} - {DOMAIN_OF_SOME}
+
+
 def url_of(cluster: Cluster) -> str:
     return str(dig(cluster.get(MODEL), "status", "url"))
 
@@ -82,6 +92,9 @@ def crossed(place: MakePlace, tmp_path_factory: pytest.TempPathFactory) -> Cross
         edit(cluster, key, image=OURS, cpuLimit="2")
     edit(cluster, "predictors", ours={"v1": {"image": OURS}})
     cluster.patch(AUTOSCALER, {"data": {KEY_OF_USERS: "7"}}, manager="kubectl-edit")
+    cluster.patch(NETWORK, {"data": {KEY_THAT_GOES: "own"}}, manager="kubectl-edit")
+    some = {DOMAIN_OF_SOME: "selector:\n  some: label\n"}
+    cluster.patch(DOMAIN, {"data": some}, manager="kubectl-edit")
     url = url_of(cluster)
     refused = made.installer.run("upgrade", TARGET, timeout=RUN)
 
@@ -143,6 +156,13 @@ def test_keys_that_the_release_no_longer_knows_are_kept_and_named(crossed: Cross
     assert unknown == [("inferenceservice-config", "predictors", "kubectl-edit")]
     assert "transformers" not in cluster.get(CONFIG)["data"], "nobody had edited it"  # type: ignore[index]
     assert dig(cluster.get(AUTOSCALER), "data", KEY_OF_USERS) == "7"
+    forgotten = [
+        (event["object"]["name"], event["key"], event["manager"])
+        for event in (*crossed.stopped.of("edit"), *crossed.upgrade.of("edit"))
+        if event["how"] == "forgotten"
+    ]
+    assert forgotten == [(NETWORK.name, KEY_THAT_GOES, "kubectl-edit")], "Knative up to 1.5 had it"
+    assert dig(cluster.get(NETWORK), "data", KEY_THAT_GOES) == "own"
 
 
 def test_the_domain_that_counted_before_knative_1_8_is_pinned_and_urls_stay(
@@ -151,8 +171,7 @@ def test_the_domain_that_counted_before_knative_1_8_is_pinned_and_urls_stay(
     cluster = crossed.cluster()
     pinned = [e for e in crossed.upgrade.of("edit") if e["how"] == "pinned"]
     assert [(e["object"]["name"], e["key"]) for e in pinned] == [("config-domain", "example.com")]
-    data = dig(cluster.get(DOMAIN), "data")
-    assert {key for key in data if not key.startswith("_")} == {"example.com"}
+    assert domains(cluster) == {"example.com"}
     assert crossed.url == "http://flowers.models.example.com"
     assert url_of(cluster) == crossed.url
     found = look(cluster, Cancel())
@@ -182,13 +201,23 @@ def test_a_domain_in_the_settings_takes_the_place_of_the_pinned_one(
     file.write_text(f"{SETTINGS}domain: models.example.org\n", encoding="utf-8")
     done = crossed.installer.run("install", TARGET, "-f", str(file), timeout=RUN)
     assert done.code == 0, done.finished
-    data = dig(cluster.get(DOMAIN), "data")
-    assert {key for key in data if not key.startswith("_")} == {"models.example.org"}
+    assert domains(cluster) == {"models.example.org"}
     file.write_text(SETTINGS, encoding="utf-8")
     back = crossed.installer.run("install", TARGET, "-f", str(file), timeout=RUN)
     assert back.code == 0, back.finished
-    data = dig(cluster.get(DOMAIN), "data")
-    assert {key for key in data if not key.startswith("_")} == {"example.com"}
+    assert domains(cluster) == {"example.com"}
+
+
+def test_a_hop_for_which_kubernetes_is_too_old_says_what_to_upgrade_it_to(
+    crossed: Crossed,
+) -> None:
+    before = len(audited_writes(crossed.audit_log))
+    refused = crossed.installer.run("upgrade", "kserve-0.13.1")
+    error = refused.finished["error"]
+    assert (refused.code, error["kind"]) == (3, "kubernetes-upgrade")
+    wanted = "upgrade Kubernetes to >= 1.27, < 1.28, then run the same command again"
+    assert error["remedy"] == wanted
+    assert audited_writes(crossed.audit_log)[before:] == []
 
 
 def test_what_was_kept_stays_kept_when_the_release_is_installed_again(crossed: Crossed) -> None:

@@ -11,7 +11,7 @@ import pytest
 from installer.cli.resolutions import read_resolutions
 from installer.core.errors import InvalidInput
 from installer.core.objects import Ref, fingerprint
-from installer.plan.edits import DOMAIN, OLD_DOMAIN, Edit, onto, with_edits
+from installer.plan.edits import DOMAIN, OLD_DOMAIN, Edit, default_domains, onto, with_edits
 from installer.plan.merging import ABSENT, merge
 from installer.plan.wanted import Wanted
 from installer.plan.yaml_text import mapping_in, text_of
@@ -77,6 +77,14 @@ def test_json_is_merged_by_field() -> None:
     )
 
 
+def test_what_users_have_changed_and_the_release_no_longer_has_stays_and_is_named() -> None:
+    here = {**HERE, "gone": 2, "deep": {"x": 1, "y": 1, "mine": 1}}
+    merged = merge(CONFIG, *map(json.dumps, (BEFORE, here, AFTER)), {})
+    assert json.loads(merged.value)["gone"] == 2
+    assert merged.unknown == [f"{CONFIG}/gone"], "what only users ever had is no news"
+    assert merge(CONFIG, *map(json.dumps, (BEFORE, HERE, AFTER)), {}).unknown == []
+
+
 @pytest.mark.parametrize(
     ("resolutions", "gateway"),
     [
@@ -136,6 +144,19 @@ def test_a_pinned_domain_makes_way_for_one_that_the_settings_name() -> None:
         "_example",
         "models.example.org",
     ]
+
+
+def test_domains_for_certain_labels_are_none_that_count_for_every_route() -> None:
+    found = default_domains(
+        {
+            "_example": "c: x",
+            "b.example.com": "",
+            "a.example.com": "# the default\n",
+            "prod.example.com": "selector:\n  app: prod\n",
+            "empty.example.com": "selector: {}",
+        }
+    )
+    assert found == ["a.example.com", "b.example.com", "empty.example.com"]
 
 
 def test_resolutions_come_from_words_and_files_and_every_problem_is_told(tmp_path: Any) -> None:

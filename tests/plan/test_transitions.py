@@ -8,7 +8,7 @@ import pytest
 
 from installer.catalog.model import Changes, Component, Counts, ObjectMatch, Range
 from installer.core.objects import Ref, ref_of
-from installer.plan.edited import edited_keys
+from installer.plan.edited import edited_keys, forgotten_keys, same_image
 from installer.plan.fields import vanished
 from installer.plan.pruning import in_order, routes
 from installer.plan.transitions import must_be_recreated
@@ -82,6 +82,45 @@ def test_an_edit_is_a_value_of_somebody_else_that_neither_version_brings(
 ) -> None:
     found = edited_keys(live, {"target": "70", "_example": ""}, {"target": "100"}, known)
     assert list(found) == expected
+
+
+def test_where_a_config_map_moves_what_only_users_have_comes_along() -> None:
+    live = held("somebody", mine="1", _example="1")
+    assert list(edited_keys(live, {}, {"target": "100"}, moves=True)) == [("mine", "somebody")]
+    assert list(edited_keys(held(MANAGER, mine="1"), {}, {}, moves=True)) == []
+
+
+@pytest.mark.parametrize(
+    ("live", "after", "expected"),
+    [
+        (held("somebody", old="1"), "new: 1", [("old", "somebody")]),
+        (held("somebody", both="1", mine="1"), "both: 1", []),
+        (held(MANAGER, old="1"), "new: 1", []),
+        (held("somebody", old="1"), None, []),
+        (held("somebody", old="1"), "no mapping", []),
+    ],
+    ids=["no longer", "still, and never", "ours", "nothing is explained", "no key is"],
+)
+def test_keys_of_users_that_are_no_longer_explained_are_found(
+    live: dict[str, Any], after: str | None, expected: list[tuple[str, str]]
+) -> None:
+    before = {"_example": "# about\nold: 1\nboth: 1\n"}
+    assert list(forgotten_keys(live, before, {"_example": after} if after else {})) == expected
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "same"),
+    [
+        ("gcr.io/a/queue:v1", "gcr.io/a/queue:v2", True),
+        (f"gcr.io/a/queue@sha256:{'0' * 64}", f"gcr.io/a/queue@sha256:{'1' * 64}", True),
+        ("host:5000/a/queue:v1", "gcr.io/a/queue:v1", False),
+        ("gcr.io/a/queue:v1", "gcr.io/a/other:v1", False),
+        ("60s", "90s", False),
+        ("a\nb: c/d:e", "a\nb: c/d:f", False),
+    ],
+)
+def test_an_image_at_another_version_is_the_same_image(one: str, other: str, same: bool) -> None:
+    assert same_image(one, other) is same
 
 
 def binding(role: str) -> dict[str, Any]:

@@ -30,6 +30,7 @@ def config_domain(**data: str) -> Object:
         ("1.8.0", [config_domain(_example="x")], "warning", "is given no domain"),
         ("1.21.1", [], "warning", "is given no domain"),
         ("1.21.1", [config_domain(**{"a.example.org": ""})], "note", "end in a.example.org"),
+        ("1.21.1", [config_domain(b="selector: {app: x}")], "warning", "is given no domain"),
         ("1.21.1", [{"kind": "ConfigMap"}, config_domain(b="")], "note", "end in b"),
     ],
 )

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from installer.core.objects import Object, dig
+from installer.plan.edits import default_domains
 from installer.sandbox.simulators.api import path_of
 from installer.sandbox.simulators.roles import image_version
 from installer.sandbox.simulators.serving.base_forms import CLUSTER, labels_of
@@ -70,12 +71,11 @@ class Settings:
 
     @property
     def domain(self) -> str:
-        """The domain of Routes: the first key of config-domain without a selector.
+        """The domain of Routes; `CLUSTER` for Routes that pods alone can use.
 
-        `CLUSTER` for Routes that pods alone can use.
+        Domains for Routes with certain labels are not simulated.
         """
-        data = self.data(SERVING, "config-domain")
-        domains = [key for key in data if not key.startswith("_")]
+        domains = default_domains(self.data(SERVING, "config-domain"))
         default = CLUSTER if self.knative >= _CLUSTER_SINCE else _DEFAULT_DOMAIN
         return domains[0] if domains else default
 
