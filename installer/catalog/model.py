@@ -313,6 +313,8 @@ class Release:
     components: in the order in which upstream installs them.
     reachable_from: releases an upgrade may start from.
     tested: Kubernetes versions it is known to run on: upstream's own tests, or a real cluster.
+    on_upgrade: what those who come from an earlier release have to know or to do about their
+    InferenceServices, as sentences.
     """
 
     name: str
@@ -323,6 +325,7 @@ class Release:
     serving: ServingApi
     reachable_from: tuple[str, ...] = ()
     tested: tuple[str, ...] = ()
+    on_upgrade: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
 
 

@@ -56,8 +56,13 @@ def hints(args: Namespace) -> Hints:
         value = getattr(args, flag, None)
         if value:
             target += f" --{flag} {shlex.quote(value)}"
-    again = " ".join([args.program, *map(_shown, args.words)])
-    return Hints(args.program, args.command, target, again, getattr(args, "dry_run", False))
+    same = again(args.program, args.words)
+    return Hints(args.program, args.command, target, same, getattr(args, "dry_run", False))
+
+
+def again(program: str, words: Sequence[str]) -> str:
+    """A command line to be typed, without the secrets in it."""
+    return " ".join([program, *map(_shown, words)])
 
 
 def _shown(word: str) -> str:

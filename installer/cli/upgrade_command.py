@@ -118,6 +118,7 @@ def _adopt(session: Session, cluster: Cluster, identity: Identity, options: Upgr
     from installer.catalog.load import load
     from installer.cluster import ledger as ledgers
     from installer.operations import install as installing
+    from installer.operations.adopted_edits import adopted_edits
     from installer.operations.preflight import check_first
     from installer.operations.recognise import adopting, recognise
 
@@ -125,8 +126,14 @@ def _adopt(session: Session, cluster: Cluster, identity: Identity, options: Upgr
     if ledger.state not in ("", "installing") or ledger.upgrade is not None:
         return
     catalog = load(options.install.catalog)
-    release = ledger.release or recognise(cluster, identity, catalog, options.install)
-    choice = installing.choose(adopting(options.install, catalog, release))
+    release = ledger.release or recognise(cluster, identity, catalog, options.install).release
+    asked = adopting(options.install, catalog, release)
+    choice = installing.choose(asked)
+    if not options.discard_edits:
+        edits, outcomes = adopted_edits(cluster, choice, session.cancel)
+        choice = installing.choose(replace(asked, edits=edits))
+        for outcome in outcomes:
+            session.emit(outcome.event())
 
     def decide() -> Prepared:
         return installing.prepare_first(cluster, choice, session.emit, session.cancel)

@@ -7,8 +7,9 @@ from argparse import Namespace
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from installer.cli.session import hints
+from installer.cli.session import again
 from installer.cli.terminal import Terminal
+from installer.cli.upgrade_flags import PLAN
 from installer.core.words import plural
 
 if TYPE_CHECKING:
@@ -21,7 +22,10 @@ _MOST = 12
 def lines(plan: UpgradePlan, args: Namespace) -> Iterator[str]:
     """Every line of the plan."""
     terminal = Terminal.of(sys.stdout, no_colour=args.no_color)
-    yield f"installed: {plan.ledger.release} on Kubernetes {plan.identity.git_version}"
+    by = ", by others," if plan.adopted else ""
+    yield f"installed: {plan.ledger.release}{by} on Kubernetes {plan.identity.git_version}"
+    for reason in plan.adopted.refused.values() if plan.adopted else ():
+        yield f"  cannot be taken over: {reason}"
     if plan.ledger.upgrade is not None:
         done = ", ".join(plan.ledger.upgrade.done) or "nothing"
         yield f"under way: upgrade to {plan.ledger.upgrade.target}; of this hop are done: {done}"
@@ -83,6 +87,7 @@ def _hop(row: HopRow) -> Iterator[str]:
     for item in hop.blocked:
         yield f"  cannot be run: the catalog has no {item}, and {item.origin} allows no skipping"
     yield from _block("by hand", notes.manual)
+    yield from _block("for models", notes.models)
     yield from _block("supported", _supported(hop))
     if len(hop.stops) > 1:
         yield from _block("stops", [about for name, about in row.steps if name.startswith("stop-")])
@@ -131,14 +136,31 @@ def _serving(plan: UpgradePlan) -> Iterator[str]:
 
 
 def _next(plan: UpgradePlan, args: Namespace) -> Iterator[str]:
-    hint = hints(args)
     assert plan.path is not None, "only a way has a next step"
     first = plan.hops[0].hop
     yield ""
     yield "next:"
+    if plan.adopted is not None and plan.adopted.refused:
+        yield "  nothing can be run: see above what cannot be taken over"
+        return
     if first.blocked:
         yield f"  nothing can be run: the hop to {first.target} is blocked, see above"
         return
     if first.kubernetes is not None:
         yield f"  {first.kubernetes}, then"
-    yield f"  {hint.program} upgrade {plan.path.target}{hint.target}"
+    yield f"  {_upgrade(args)}"
+
+
+def _upgrade(args: Namespace) -> str:
+    """The command line without what only shows: whatever else was given holds for the upgrade
+    too."""
+    words = list(args.words)
+    if PLAN in args.what:
+        words.remove(PLAN)
+    for flag in ("-o", "--output"):
+        while flag in words:
+            at = words.index(flag)
+            del words[at : at + 2]
+    alone = ("--objects", "--dry-run", "--no-color", "-v", "--verbose", "--debug")
+    kept = [w for w in words if w not in alone and not w.startswith(("--output=", "-o"))]
+    return again(args.program, kept)

@@ -6,7 +6,7 @@ Reads only. What it returns is shown to the user, confirmed, and executed by `en
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from installer.catalog.load import load, load_release
@@ -24,7 +24,7 @@ from installer.core.events import Emit, Event, silent
 from installer.core.objects import Object, ObjectId, Ref
 from installer.operations.live import METADATA_KINDS, Blind, read_live
 from installer.plan.drift import Decision, decide
-from installer.plan.edits import with_edits
+from installer.plan.edits import Edits, with_edits
 from installer.plan.pruning import KEPT
 from installer.plan.settings import Settings, invalid
 from installer.plan.wanted import Wanted, wanted_of
@@ -32,13 +32,15 @@ from installer.plan.wanted import Wanted, wanted_of
 
 @dataclass(frozen=True, slots=True)
 class InstallOptions:
-    """What the user asked for. adopt: components of others that are to be taken over."""
+    """What the user asked for. adopt: components of others that are to be taken over; edits: what
+    is to stay of users' ConfigMaps then."""
 
     release: str
     settings: Settings = field(default_factory=Settings)
     sources: SourceOptions = field(default_factory=SourceOptions)
     take_ownership: bool = False
     adopt: tuple[str, ...] = ()
+    edits: Edits = field(default_factory=dict)
     wait: bool = True
     catalog: Path | None = None
 
@@ -162,6 +164,8 @@ def prepare(cluster: Cluster, choice: Choice, emit: Emit, cancel: Cancel) -> Pre
     options, release, components = choice.options, choice.release, choice.components
     identity = cluster.identity()
     ledger = ledgers.read(cluster)
+    if options.edits:
+        ledger = replace(ledger, edits={**ledger.edits, **options.edits})
     planned, external = planned_of(cluster, choice, ledger, emit, cancel)
     keep = {item.ref.identity for part in planned for item in part.wanted}
     prune = prunable(ledger, keep, components, options.settings)

@@ -20,7 +20,7 @@ from installer.cluster.ledger import Ledger
 from installer.core.cancel import Cancel
 from installer.operations.downtime import expected_downtime
 from installer.operations.hop_objects import HopObjects, count_objects
-from installer.operations.recognise import as_adopted, recognise
+from installer.operations.recognise import Recognised, as_adopted, recognise
 from installer.operations.upgrade import check_origin, no_way
 from installer.operations.upgrade_hop import UpgradeOptions
 from installer.operations.upgrade_steps import steps_of
@@ -66,7 +66,10 @@ class HopRow:
 
 @dataclass(frozen=True, slots=True)
 class UpgradePlan:
-    """What can be gone to, and the way to the target; path None when no target was given."""
+    """What can be gone to, and the way to the target; path None when no target was given.
+
+    adopted: what others have installed, where the ledger knows of nothing.
+    """
 
     identity: Identity
     ledger: Ledger
@@ -74,11 +77,12 @@ class UpgradePlan:
     path: Path | None
     hops: Sequence[HopRow]
     serving: Sequence[Expected]
+    adopted: Recognised | None = None
 
     @property
     def next_step(self) -> str:
         """`upgrade RELEASE`, `kubernetes` when Kubernetes comes first, or empty."""
-        if self.path is None or not self.hops:
+        if self.path is None or not self.hops or (self.adopted and self.adopted.refused):
             return ""
         first = self.hops[0].hop
         if first.blocked:
@@ -91,6 +95,8 @@ class UpgradePlan:
             "installed": {
                 "release": self.ledger.release,
                 "state": self.ledger.state,
+                "by_others": self.adopted is not None,
+                "not_adopted": dict(self.adopted.refused) if self.adopted else {},
                 "components": {r.name: r.version for r in self.ledger.components.values()},
                 "upgrade": None
                 if self.ledger.upgrade is None
@@ -121,9 +127,10 @@ def plan_upgrade(
         find_release(catalog, target)
     identity = cluster.identity()
     ledger = ledgers.read(cluster)
+    adopted = None
     if not ledger.release and options.install.adopt:
-        release = recognise(cluster, identity, catalog, options.install)
-        ledger = as_adopted(ledger, release)
+        adopted = recognise(cluster, identity, catalog, options.install)
+        ledger = as_adopted(ledger, adopted.release)
     check_origin(catalog, ledger, target or _goal(ledger))
     path = None
     if target:
@@ -139,7 +146,7 @@ def plan_upgrade(
         ]
     serving = expected_downtime(cluster, path.hops) if path and hops else []
     ways = reachable(catalog, ledger.release)
-    return UpgradePlan(identity, ledger, ways, path, hops, serving)
+    return UpgradePlan(identity, ledger, ways, path, hops, serving, adopted)
 
 
 def _goal(ledger: Ledger) -> str:

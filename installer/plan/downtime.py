@@ -8,7 +8,7 @@ from typing import Any
 
 from installer.plan.hop import Hop
 
-KNATIVE = "knative-serving"
+KNATIVE, KSERVE = "knative-serving", "kserve"
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,10 +30,13 @@ class Expected:
 @dataclass(frozen=True, slots=True)
 class Rollouts:
     """How many times the pods of all InferenceServices are replaced on a way: for each version of
-    Knative, and for each move to another API group."""
+    Knative, and for each move to another API group. releases: of KServe that are gone to from an
+    earlier one, each of which may replace them once more.
+    """
 
     knative: int
     moves: int
+    releases: int = 0
 
 
 def rollouts_of(hops: Sequence[Hop]) -> Rollouts:
@@ -45,7 +48,9 @@ def rollouts_of(hops: Sequence[Hop]) -> Rollouts:
             then = stop.get(KNATIVE, "")
             knative += bool(now and then) and then != now
             now = then
-    return Rollouts(knative, sum(hop.moves for hop in hops))
+    moves = sum(hop.moves for hop in hops)
+    changes = [c for hop in hops for c in hop.changes if c.name == KSERVE and c.changes]
+    return Rollouts(knative, moves, sum(bool(c.current and c.target) for c in changes))
 
 
 def expected(
@@ -53,7 +58,7 @@ def expected(
 ) -> Expected:
     """gateways: replicas of the ingress gateway."""
     count = (rollouts.knative + rollouts.moves) if on_knative else 0
-    why = list(_reasons(rollouts) if on_knative else ())
+    why = [*(_reasons(rollouts) if on_knative else ()), *_of_releases(rollouts)]
     if not ready:
         return Expected(name, ready, "is not Ready now", count, ("it need not be afterwards", *why))
     if gateways > 1:
@@ -75,3 +80,16 @@ def _reasons(rollouts: Rollouts) -> list[str]:
     if rollouts.moves:
         said.append("KServe's controller writes the pods' template in its own form")
     return said
+
+
+def _of_releases(rollouts: Rollouts) -> list[str]:
+    """KServe's controller writes every template when it starts, and with the images of that release
+    (opendatahub-io/kserve#40, for runtimes; kserve/kserve#5085, for the storage initializer).
+    KFServing's did not: none was replaced from 0.5.1 to 0.6.1 (recorded)."""
+    if not rollouts.releases:
+        return []
+    times = "once" if rollouts.releases == 1 else f"up to {rollouts.releases} times"
+    return [
+        f"{times} more where a release of KServe has another image for their runtime or another "
+        "template"
+    ]

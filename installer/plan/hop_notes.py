@@ -14,14 +14,16 @@ from installer.plan.pruning import KEPT
 @dataclass(frozen=True, slots=True)
 class HopNotes:
     """removed, recreated, stored: objects as `Kind namespace/name`; stored: CRDs whose stored
-    version changes or loses versions. manual: what people have to do. restarts: components whose
-    pods are replaced. final: what `rollback` cannot undo.
+    version changes or loses versions. manual: what people have to do. models: what those with
+    InferenceServices have to know. restarts: components whose pods are replaced. final: what
+    `rollback` cannot undo.
     """
 
     removed: tuple[str, ...]
     recreated: tuple[str, ...]
     stored: tuple[str, ...]
     manual: tuple[str, ...]
+    models: tuple[str, ...]
     restarts: tuple[str, ...]
     final: tuple[str, ...]
 
@@ -65,7 +67,16 @@ def notes_of(catalog: Catalog, hop: Hop) -> HopNotes:
     if gone and before.serving.group == after.serving.group:
         final.append(f"InferenceService {', '.join(gone)} is no longer served")
     restarts = tuple(c.name for c in hop.changes if c.changes and c.target)
-    return HopNotes(removed, recreated, stored, tuple(manual), restarts, tuple(final))
+    models = tuple(_on_the_way(catalog, hop))
+    return HopNotes(removed, recreated, stored, tuple(manual), models, restarts, tuple(final))
+
+
+def _on_the_way(catalog: Catalog, hop: Hop) -> Iterator[str]:
+    """What the release gone to says, and those that the hop passes over."""
+    names = list(catalog.releases)
+    if not hop.back:
+        for name in names[names.index(hop.origin) + 1 : names.index(hop.target) + 1]:
+            yield from catalog.releases[name].on_upgrade
 
 
 def _passed(catalog: Catalog, hop: Hop) -> Iterator[tuple[Component, Changes]]:

@@ -76,11 +76,17 @@ def adoption_refused(component: Component, found: Installation) -> str:
         return f"it belongs to {found.owner.title}, and {found.owner.why}"
     if component.namespace and found.namespace != component.namespace:
         return f"the release installs into namespace {component.namespace}"
-    if len(found.versions) != 1:
-        return "its version is unknown" if not found.versions else "it has more than one version"
-    have, want = _parsed(found.versions[0]), _parsed(component.version)
+    return version_refused(component, found.versions)
+
+
+def version_refused(component: Component, versions: Sequence[str]) -> str:
+    """Why what runs at these versions cannot become the component by an install, a clause; empty
+    when it is the component, or an earlier patch release of it."""
+    if len(versions) != 1:
+        return "its version is unknown" if not versions else "it has more than one version"
+    have, want = _parsed(versions[0]), _parsed(component.version)
     if have is None or want is None:
-        return f"its version {found.versions[0]} cannot be compared"
+        return f"its version {versions[0]} cannot be compared"
     if have.series != want.series:
         return f"{have} to {want} is more than a patch release apart"
     if have > want:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import shlex
+from dataclasses import replace
+
 from installer.catalog.load import load
 from installer.cli.commands import parse
 from installer.cli.upgrade_view import lines
 from installer.cluster.client import Identity
 from installer.cluster.ledger import Ledger
 from installer.core.kubernetes_version import KubernetesVersion
+from installer.operations.recognise import Recognised
 from installer.operations.upgrade_plan import UpgradePlan, row_of
 from installer.plan.downtime import Expected
 from installer.plan.hops import path_of, reachable
@@ -49,6 +53,15 @@ def test_every_stop_and_what_cannot_be_undone_is_named() -> None:
     assert "  none, pods replaced 4 times: models/a, models/b\n    each pod in turn\n" in text
 
 
+def test_what_a_release_on_the_way_changes_for_models_is_told_at_the_hop_that_passes_it() -> None:
+    plan = plan_on("v1.20.2", "kserve-0.16.0")
+    told = {hop["to"]: " ".join(hop["models"]) for hop in plan.to_dict()["hops"]}
+    assert "NAME-predictor-default becomes NAME-predictor" in told["kserve-0.11.2"]
+    assert "RawDeployment is Standard" in told["kserve-0.16.0"]
+    assert not any(told[name] for name in told if name not in ("kserve-0.11.2", "kserve-0.16.0"))
+    assert "  for models       Addresses of parts of an" in "\n".join(said(plan))
+
+
 def test_a_component_that_goes_is_said_to_be_removed() -> None:
     text = "\n".join(said(plan_on("v1.20.2", "kserve-0.7.0")))
     assert "everything of kfserving 0.6.1 but its Namespaces and CRDs" in text
@@ -59,6 +72,31 @@ def test_the_next_command_is_the_upgrade_where_kubernetes_is_new_enough() -> Non
     plan = plan_on("v1.20.2")
     assert said(plan)[-1] == f"  kserve-installer upgrade {TARGET}"
     assert plan.to_dict()["next"] == f"upgrade {TARGET}"
+
+
+def test_the_next_command_has_everything_that_the_plan_was_given() -> None:
+    given = "--context east --adopt all -f a.yaml -f 'b c.yaml' --mirror /srv/m --to-hop 1"
+    for shown in (
+        f"upgrade plan {TARGET} {given} --objects",
+        f"upgrade {TARGET} {given} --dry-run",
+    ):
+        args = parse([*shlex.split(shown), "--no-color"])
+        found = list(lines(plan_on("v1.20.2"), args))
+        assert found[-1] == f"  kserve-installer upgrade {TARGET} {given}"
+
+
+def test_what_others_installed_and_what_cannot_be_taken_over_is_told() -> None:
+    refused = {"cert-manager": "cert-manager 0.15.1: it belongs to Helm"}
+    adopted = Recognised(ORIGIN, refused)
+    plan = replace(plan_on("v1.20.2"), adopted=adopted)
+    found = said(plan)
+    assert found[0] == f"installed: {ORIGIN}, by others, on Kubernetes v1.20.2"
+    assert found[1] == "  cannot be taken over: cert-manager 0.15.1: it belongs to Helm"
+    assert found[-1] == "  nothing can be run: see above what cannot be taken over"
+    assert plan.to_dict()["next"] == ""
+    assert plan.to_dict()["installed"]["not_adopted"] == refused
+    possible = replace(plan, adopted=Recognised(ORIGIN, {}))
+    assert possible.to_dict()["next"] == f"upgrade {TARGET}"
 
 
 def test_kubernetes_comes_first_where_it_is_too_old() -> None:

@@ -8,11 +8,31 @@ import pytest
 from harness import RELEASE, Stack, audited_writes
 
 from installer.cluster import ledger as ledgers
+from installer.cluster.client import Cluster
 from installer.core.objects import Ref, ref_of
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(900)]
 
 BETWEEN, TARGET = "kfserving-0.6.1", "kserve-0.7.0"
+ISTIOD = Ref("apps/v1", "Deployment", "istio-system", "istiod")
+CONFIG = Ref("v1", "ConfigMap", "kfserving-system", "inferenceservice-config")
+STORAGE = "storageInitializer"
+
+
+def storage_initializer(cluster: Cluster) -> dict[str, str]:
+    found = cluster.get(CONFIG)
+    assert found is not None
+    read: dict[str, str] = json.loads(found["data"][STORAGE])
+    return read
+
+
+def set_image(cluster: Cluster, ref: Ref, image: str) -> None:
+    found = cluster.get(ref)
+    assert found is not None
+    (container,) = found["spec"]["template"]["spec"]["containers"]
+    change = {"containers": [{"name": container["name"], "image": image}]}
+    body = {"spec": {"template": {"spec": change}}}
+    cluster.patch(ref, body, type="strategic", manager="kubectl-edit")
 
 
 def plan(stack: Stack, *words: str) -> dict[str, object]:
@@ -45,11 +65,23 @@ def test_what_nobody_has_recorded_is_recognised_taken_over_and_upgraded(stack: S
     cluster = stack.cluster()
     for item in cluster.list("v1", "ConfigMap", ledgers.NAMESPACE).items:
         cluster.delete(Ref("v1", "ConfigMap", ledgers.NAMESPACE, ref_of(item).name))
+    # by an earlier patch release of something, as upstream's own scripts bring
+    set_image(cluster, ISTIOD, "docker.io/istio/pilot:1.6.1")
+    edited = {**storage_initializer(cluster), "memoryLimit": "2Gi"}
+    cluster.patch(CONFIG, {"data": {STORAGE: json.dumps(edited)}}, manager="kubectl-edit")
     refused = stack.installer.run("upgrade", TARGET)
     assert (refused.code, refused.finished["error"]["kind"]) == (3, "not-installed")
     assert "--adopt" in refused.finished["error"]["remedy"]
     found = plan(stack, "--adopt", "all")
     assert found["installed"]["release"] == RELEASE  # type: ignore[index]
+    assert found["installed"]["by_others"]  # type: ignore[index]
+    assert found["next"] == f"upgrade {TARGET}"
+    helm = {"meta.helm.sh/release-name": "istio", "meta.helm.sh/release-namespace": "istio-system"}
+    cluster.patch(ISTIOD, {"metadata": {"annotations": helm}}, manager="helm")
+    held = plan(stack, "--adopt", "all")
+    assert "Helm release istio-system/istio" in held["installed"]["not_adopted"]["istio"]  # type: ignore[index]
+    assert held["next"] == ""
+    cluster.patch(ISTIOD, {"metadata": {"annotations": dict.fromkeys(helm)}}, manager="helm")
     assert [hop["to"] for hop in found["hops"]] == [BETWEEN, TARGET]  # type: ignore[attr-defined]
     done = stack.installer.run("upgrade", TARGET, "--adopt", "all", "--to-hop", "1", timeout=700)
     assert done.code == 0, done.finished
@@ -57,3 +89,7 @@ def test_what_nobody_has_recorded_is_recognised_taken_over_and_upgraded(stack: S
     assert (ledger.release, ledger.before, ledger.upgrade) == (BETWEEN, RELEASE, None)
     assert [run.command for run in ledger.runs] == ["install", "upgrade"]
     assert stack.installer.status("--exit-code")[0] == 0
+    said = [(e["object"]["name"], e["key"], e["how"], e["manager"]) for e in done.of("edit")]
+    assert said[0] == (CONFIG.name, STORAGE, "kept", "kubectl-edit")
+    storage = storage_initializer(cluster)
+    assert (storage["memoryLimit"], storage["image"][-7:]) == ("2Gi", ":v0.6.1")

@@ -18,7 +18,8 @@ from installer.plan.hops import path_of
         ("kfserving-0.5.1", "kfserving-0.6.1", "1.20.2", Rollouts(knative=4, moves=0)),
         ("kfserving-0.6.1", "kserve-0.7.0", "1.20.2", Rollouts(knative=0, moves=1)),
         ("kfserving-0.5.1", "kserve-0.7.0", "1.20.2", Rollouts(knative=4, moves=1)),
-        ("kserve-0.17.0", "kserve-0.20.0", "1.34.4", Rollouts(knative=0, moves=0)),
+        ("kserve-0.17.0", "kserve-0.20.0", "1.34.4", Rollouts(knative=0, moves=0, releases=1)),
+        ("kserve-0.9.0", "kserve-0.13.1", "1.25.3", Rollouts(knative=9, moves=0, releases=2)),
     ],
 )
 def test_pods_are_replaced_with_each_knative_and_each_move(
@@ -38,7 +39,14 @@ def test_one_gateway_ends_open_connections_and_two_do_not() -> None:
     assert (fate().downtime, fate(gateways=2).downtime) == ("open connections only", "none")
 
 
-def test_what_does_without_knative_keeps_its_pods() -> None:
+def test_each_release_of_kserve_may_replace_the_pods_of_all() -> None:
+    for on_knative in (True, False):
+        said = [fate(on_knative=on_knative, rollouts=Rollouts(1, 0, n)).why[-1] for n in (1, 3)]
+        assert said[0].startswith("once more where a release of KServe has another image")
+        assert said[1].startswith("up to 3 times more")
+
+
+def test_what_does_without_knative_keeps_its_pods_where_kserve_stays() -> None:
     assert (fate().rollouts, fate(on_knative=False).rollouts) == (5, 0)
     assert len(fate().why) == 3
     assert len(fate(on_knative=False).why) == 1
