@@ -1,8 +1,10 @@
 """`rehearse`: the planned upgrade, run in a sandbox that is filled from the cluster.
 
-The cluster is only read, and of Secrets nothing but their metadata. The sandbox has the cluster's
-Kubernetes version; the installed release is installed in it, then what users have made and edited
-is copied, then the upgrade is run there by the engine that would run it on the cluster.
+The cluster is only read, and of Secrets nothing but their metadata. What its nodes, policies,
+quotas and rights are to the first hop is asked there, as the upgrade would, since no sandbox has
+them. The sandbox has the cluster's Kubernetes version; the installed release is installed in it,
+then what users have made and edited is copied, then the upgrade is run there by the engine that
+would run it on the cluster.
 """
 
 from __future__ import annotations
@@ -23,8 +25,9 @@ from installer.operations import install as installing
 from installer.operations.install import Outcome
 from installer.operations.named_objects import NamedObjects
 from installer.operations.telling import warning
-from installer.operations.upgrade import Way, check_hop, execute_upgrade, find_way
-from installer.operations.upgrade_hop import UpgradeOptions
+from installer.operations.upgrade import Way, check_hop, execute_upgrade, find_way, is_whole
+from installer.operations.upgrade_hop import HopContext, UpgradeOptions
+from installer.operations.upgrade_steps import look_first
 from installer.operations.users import user_objects
 from installer.plan.edited import owners_of_keys
 from installer.plan.references import CONFIG
@@ -63,13 +66,15 @@ def rehearse(
     Raises what the upgrade raises there, and what it would refuse before it begins.
     """
     way = find_way(live, options)
-    if way.ledger.upgrade is not None:
+    if not is_whole(way.ledger):
         raise ChecksFailed(
             "an upgrade is under way here, and a rehearsal begins with a whole release",
             kind="upgrading",
         )
     if not way.nothing_to_do:
         check_hop(way, way.hops[0])
+        hop, lock = way.hops[0], None
+        look_first(HopContext(live, way.catalog, options, hop, lock, emit, cancel, way.ledger))
     version = way.identity.git_version
     nodes = max(1, min(100, way.identity.nodes))
     info = lifecycle.up(replace(place, kubernetes=version, nodes=nodes), emit, cancel)

@@ -180,10 +180,12 @@ def execute_upgrade(
             replace(way.ledger, runs=(*way.ledger.runs, run)),
             tally,
         )
+        before = context.ledger
         _begin(context, way)
         try:
             _go(context, 1, len(way.path.hops))
             for index, hop in enumerate(way.hops[1:], 2):
+                before = context.ledger
                 check_hop(way, hop)
                 context.hop = hop
                 _begin(context, way)
@@ -191,7 +193,7 @@ def execute_upgrade(
         except Paused:
             pass
         except BaseException as error:
-            close_failed(cluster, context.ledger, run, error)
+            close_failed(cluster, _as_left(context.ledger, before), run, error)
             raise
         ended = (*context.ledger.runs[:-1], end_run(run, "done"))
         context.write(replace(context.ledger, runs=ended))
@@ -231,6 +233,28 @@ def _begin(context: HopContext, way: Way) -> None:
             fresh = replace(fresh, done=(SERVING,), unwell=begun.unwell, silent=begun.silent)
         begun = fresh
     context.write(replace(context.ledger, state="upgrading", upgrade=begun))
+
+
+def _as_left(ledger: Ledger, before: Ledger) -> Ledger:
+    """The ledger of a run that ends early. before: as it was when the hop began.
+
+    A hop that has not come to its first stop has changed nothing: it is as if it had not begun.
+    """
+    if ledger.upgrade is None or _has_come_far(ledger.upgrade):
+        return ledger  # between two hops, or on the way
+    if not _has_come_far(before.upgrade):
+        before = replace(before, state="installed", upgrade=None)
+    return replace(before, runs=ledger.runs)
+
+
+def _has_come_far(upgrade: Upgrade | None) -> bool:
+    return upgrade is not None and SERVING in upgrade.done
+
+
+def is_whole(ledger: Ledger) -> bool:
+    """Whether the release is there as it was installed, though a run to a later one may have begun
+    and been killed."""
+    return ledger.state in ("installed", "upgrading") and not _has_come_far(ledger.upgrade)
 
 
 def _go(context: HopContext, index: int, total: int) -> None:

@@ -61,7 +61,7 @@ def steps_of(hop: Hop) -> list[Step]:
         for number, versions in enumerate(hop.stops, 1)
     ]
     begin = [
-        Step("preflight", "is everything there that the hop needs", _preflight),
+        Step("preflight", "is everything there that the hop needs", look_first),
         Step("backup", "what users have made and edited, into a file", _backup),
         Step(SERVING, "how the InferenceServices are now", _serving),
     ]
@@ -88,8 +88,8 @@ def _moves(hop: Hop, number: int) -> str:
     return "apply " + ", ".join(moved) if moved else "apply"
 
 
-def _preflight(context: HopContext) -> None:
-    """Sources of every stop, and the checks of an install of the target.
+def look_first(context: HopContext) -> None:
+    """Sources of every stop, and the checks of an install of the target. Writes nothing at all.
 
     All bytes are there before the first write: a mirror that lacks the third stop must not leave a
     cluster at the second.
@@ -162,7 +162,7 @@ def _apply(context: HopContext, versions: Versions) -> None:
     if any(part.changes for part in prepared.planned):
         crds = [i.body for p in prepared.planned for i in p.wanted if i.ref.kind == _CRD]
         migrate(context.cluster, crds, context.emit, context.cancel, context)
-        engine = Engine(context.cluster, prepared, context.lock, context.emit, context.cancel)
+        engine = Engine(context.cluster, prepared, context.held, context.emit, context.cancel)
         engine.run()
     if not last:
         kept = {

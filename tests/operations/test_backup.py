@@ -229,4 +229,4 @@ def test_an_upgrade_does_not_begin_when_its_backup_finds_no_room(
     assert list(tmp_path.iterdir()) == []
     ledger = ledgers.read(backed_up.cluster())
     assert {r.version for r in ledger.components.values() if r.name == "kfserving"} == {"0.5.1"}
-    assert ledger.release == RELEASE
+    assert (ledger.release, ledger.state, ledger.upgrade) == (RELEASE, "installed", None)

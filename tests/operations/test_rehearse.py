@@ -17,10 +17,34 @@ from installer.sandbox import lifecycle
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(900)]  # a whole upgrade, on a busy machine
 
+TARGET = "kfserving-0.6.1"
 API = "serving.kubeflow.org/v1beta1"
 MODEL = Ref(API, "InferenceService", "models", "flowers")
 CONFIG = Ref("v1", "ConfigMap", "kfserving-system", "inferenceservice-config")
 NAME = "test-rehearsal"
+REFUSES_SERVICES = {
+    "apiVersion": "admissionregistration.k8s.io/v1",
+    "kind": "ValidatingWebhookConfiguration",
+    "metadata": {"name": "left-over"},
+    "webhooks": [
+        {
+            "name": "left-over.example.com",
+            "admissionReviewVersions": ["v1"],
+            "sideEffects": "None",
+            "failurePolicy": "Fail",
+            "clientConfig": {"service": {"namespace": "gone", "name": "gone"}},
+            "rules": [
+                {
+                    "operations": ["CREATE", "UPDATE"],
+                    "apiGroups": [""],
+                    "apiVersions": ["v1"],
+                    "resources": ["services"],
+                }
+            ],
+        }
+    ],
+}
+"""Of somebody who is gone: it refuses every Service."""
 COPIED = ("namespaces", "objects", "edits", "config_maps", "secrets")
 
 
@@ -61,11 +85,11 @@ def test_a_rehearsal_runs_the_upgrade_elsewhere_and_writes_nothing_here(
     flags = ["--name", NAME]
     if control_plane_folder is not None:
         flags += ["--control-plane", str(control_plane_folder)]
-    refused = live.installer.run("rehearse", "kfserving-0.6.1", *flags, timeout=600)
+    refused = live.installer.run("rehearse", TARGET, *flags, timeout=600)
     assert (refused.code, refused.finished["error"]["kind"]) == (3, "edit-conflict")
     assert "kubectl-edit" in refused.finished["error"]["message"]
 
-    words = ["rehearse", "kfserving-0.6.1", "--discard-edits", "--keep", *flags]
+    words = ["rehearse", TARGET, "--discard-edits", "--keep", *flags]
     done = live.installer.run(*words, timeout=600)
     assert (done.code, done.finished["writes"]) == (0, 0), done.finished
     (filled,) = done.of("rehearsing")
@@ -80,9 +104,24 @@ def test_a_rehearsal_runs_the_upgrade_elsewhere_and_writes_nothing_here(
 
     (sandbox,) = lifecycle.status(NAME)
     there = cluster.connect(kubeconfig=str(sandbox.kubeconfig))
-    assert ledgers.read(there).release == "kfserving-0.6.1"
+    assert ledgers.read(there).release == TARGET
     copied = there.get(Ref("v1", "Secret", "models", "bucket"))
     assert copied is not None
     assert secret not in json.dumps(copied)
     assert audited_writes(live.audit_log)[before:] == []
     assert ledgers.read(cluster).release == RELEASE
+
+    # what no sandbox has is found on the cluster itself, by the same words as in the upgrade
+    cluster.create(REFUSES_SERVICES)
+    rehearsed = live.installer.run("rehearse", TARGET, "--discard-edits", *flags, timeout=600)
+    upgraded = live.installer.run("upgrade", TARGET, "--discard-edits", timeout=600)
+    for result in (rehearsed, upgraded):
+        assert (result.code, result.finished["error"]["kind"]) == (3, "existing-webhooks")
+    assert rehearsed.finished["error"] == upgraded.finished["error"]
+    assert rehearsed.of("check") == upgraded.of("check")
+    assert rehearsed.of("rehearsing") == []
+
+    # an upgrade that is refused before it begins has not begun
+    ledger = ledgers.read(cluster)
+    assert (ledger.release, ledger.state, ledger.upgrade) == (RELEASE, "installed", None)
+    assert [run.outcome for run in ledger.runs] == ["done", "failed"]
