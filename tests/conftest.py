@@ -15,6 +15,11 @@ from installer.core.events import silent
 from installer.sandbox import binaries
 from installer.sandbox.lifecycle import SandboxInfo, SandboxOptions, down, up
 
+# Modules that hold assertions for tests: a failure is to show what differs.
+pytest.register_assert_rewrite(
+    "accounts", "fleet_command", "harness", "recorded", "recorded_forms", "serving_place", "waits"
+)
+
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 DEFAULT_KUBERNETES = "1.20.2"
 
