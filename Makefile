@@ -30,7 +30,7 @@ demo: setup etcd ## a sandbox, preflight, plan, an install on it, and proof that
 	@tools/demo.sh
 
 test: setup etcd ## all tests but the long ones; ARGS="-k word" chooses, WORKERS=1 one at a time
-	@$(BIN)/pytest -m "not kill and not catalog and not ansible" -n $(WORKERS) --dist loadfile $(ARGS)
+	@$(BIN)/pytest -m "not kill and not catalog and not ansible" -n $(WORKERS) --dist loadfile --no-loadscope-reorder $(ARGS)
 
 test-kill: setup etcd ## SIGKILL at every event of an install: hours; KILL_SHARD=3/8 for a part
 	@$(BIN)/pytest -m kill $(ARGS)

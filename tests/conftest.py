@@ -33,6 +33,18 @@ def pytest_configure(config: pytest.Config) -> None:
         config.pluginmanager.register(EveryCheck())
 
 
+_LONGEST_FIRST = ("operations", "fleet", "serving", "sandbox", "preflight", "cluster", "cli")
+"""Folders whose modules take minutes; those of the others take seconds."""
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Long modules first, so that at the end no worker has one that the others wait for."""
+    tests = Path(__file__).parent
+    rank = {tests / folder: place for place, folder in enumerate(_LONGEST_FIRST)}
+    items.sort(key=lambda item: rank.get(item.path.parent, len(rank)))
+
+
 @pytest.fixture(scope="session")
 def shared() -> Path:
     """The folder of facts, manifests and binaries beside the checkout."""
