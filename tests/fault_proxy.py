@@ -82,6 +82,12 @@ class Rule:
         return True
 
 
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+    # With the five that socketserver lets wait, a burst of connections is a fault of its own.
+    request_queue_size = 128
+
+
 class FaultProxy:
     """The proxy; see the module. seen: (method, path with query) of every request, in order."""
 
@@ -97,8 +103,7 @@ class FaultProxy:
         self._rules: list[Rule] = []
         self._guard = threading.Lock()
         handler = type("Handler", (_Handler,), {"proxy": self})
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
-        self._server.daemon_threads = True
+        self._server = _Server(("127.0.0.1", 0), handler)
         self._thread = threading.Thread(
             target=self._server.serve_forever, args=(0.02,), daemon=True
         )

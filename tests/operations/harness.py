@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -207,10 +208,29 @@ def _drop_certificates(node: Any) -> None:
             _drop_certificates(item)
 
 
+def differing_from(cluster: Cluster, expected: EndState) -> dict[Ref, tuple[Object | None, Object]]:
+    """What is not as expected, as (found, expected): looked at until all is, for 30 s.
+
+    Controllers write into objects of ours, and nobody waits for the last of it.
+    """
+    deadline = time.monotonic() + 30
+    while True:
+        found = state_of(cluster, list(expected))
+        differing = {
+            ref: (found.get(ref), wanted)
+            for ref, wanted in expected.items()
+            if found.get(ref) != wanted
+        }
+        if not differing or time.monotonic() > deadline:
+            return differing
+        time.sleep(1)
+
+
 def assert_complete(there: Place, expected: EndState, release: str = RELEASE) -> None:
     """The end state is that of an undisturbed run and the ledger owns every object."""
     cluster = there.cluster()
-    assert state_of(cluster, list(expected)) == expected
+    differing = differing_from(cluster, expected)
+    assert not differing, differing
     ledger = ledgers.read(cluster)
     assert (ledger.state, ledger.release) == ("installed", release)
     assert set(ledger.owners()) == {ref.identity for ref in expected}

@@ -185,7 +185,7 @@ def assert_failed(there: Place, ended: Result, kind: str, named: str) -> dict[st
     assert (error["kind"], error["object"]) == (kind, named), error
     assert "\n" not in error["message"]
     assert error["remedy"]
-    assert ended.of("retrying") == []
+    assert [event for event in ended.of("retrying") if event["object"] == named] == []
     cluster = there.cluster()
     assert cluster.get(LEASE) is None
     last = ledgers.read(cluster).last_run

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,8 @@ from installer.plan.wanted import Wanted
 REF = Ref("v1", "ConfigMap", "n", "c")
 GATEWAY = Ref("v1", "Service", "istio-system", "istio-ingressgateway")
 CONFIG = Ref("v1", "ConfigMap", "knative-serving", "config-gc")
+NOBODY = "http://127.0.0.1:9"
+"""A proxy where nothing listens."""
 LOGGING = Ref("v1", "ConfigMap", "knative-serving", "config-logging")
 
 
@@ -190,8 +193,12 @@ def test_an_edit_has_its_field_values_manager_and_time(edited: Place) -> None:
 
 @pytest.mark.cluster
 @pytest.mark.timeout(300)
-def test_without_manifests_objects_are_told_and_what_fields_would_need(edited: Place) -> None:
-    report = drift(edited, "--mirror", "/no/such/mirror")
+def test_without_manifests_objects_are_told_and_what_fields_would_need(
+    edited: Place, tmp_path: Path
+) -> None:
+    offline = {"KSERVE_INSTALLER_CACHE": str(tmp_path / "cache"), "HTTPS_PROXY": NOBODY}
+    cut_off = replace(edited, installer=replace(edited.installer, environment=offline))
+    report = drift(cut_off, "--mirror", str(tmp_path))
 
     assert not report["fields_known"]
     assert "they need the release's manifests, from --mirror" in report["problem"]
