@@ -168,9 +168,9 @@ def test_a_webhook_that_cannot_be_called_is_named_at_the_deadline(
 ) -> None:
     scripted(service, WebhookRule(fault))
     with pytest.raises(NotReady) as caught:
-        answering(cluster, manifests[component], deadline=4)
+        answering(cluster, manifests[component], deadline=8)
     assert caught.value.kind == kind
-    assert "does not answer after 4 s" in caught.value.message
+    assert "does not answer after 8 s" in caught.value.message
     assert caught.value.object.startswith(("Mutating", "Validating", "CustomResource"))
     assert caught.value.remedy
 
