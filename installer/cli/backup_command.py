@@ -5,12 +5,15 @@ from __future__ import annotations
 from argparse import Namespace
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from installer.cli.contact import connect, identity_rows
 from installer.cli.session import Session
 from installer.core.errors import UsageError
 from installer.core.state_folder import state_folder
+
+if TYPE_CHECKING:
+    from installer.core.objects import Ref
 
 
 def backup(args: Namespace) -> int:
@@ -53,10 +56,18 @@ def _backup(session: Session) -> Mapping[str, Any]:
 
 def _restore(session: Session) -> Mapping[str, Any]:
     from installer.operations import restore as operation
+    from installer.operations.telling import object_event
 
     args = session.args
     cluster, identity = connect(session, "")
-    judged = operation.judge(cluster, args.file, session.cancel)
+
+    def tell(action: str, ref: Ref) -> None:
+        if action == "differs":
+            action = "change" if args.existing == "overwrite" else "unchanged"
+        if args.dry_run:
+            session.emit(object_event("", "restore", action, ref))
+
+    judged = operation.judge(cluster, args.file, session.cancel, tell)
     operation.check(judged, args.existing)
     overwritten = len(judged.differing) if args.existing == "overwrite" else 0
     kept = len(judged.differing) - overwritten

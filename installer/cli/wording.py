@@ -99,6 +99,10 @@ def summary(
     """The lines that end a run which did what it was asked for."""
     took = duration(float(fields.get("seconds", 0.0)))
     ok = terminal.paint(terminal.icon("ok"), "green")
+    if hints.dry_run and progress.command == "restore":
+        would = ("created", "to create"), ("changed", "to change"), ("unchanged", "as they are")
+        said = ", ".join(f"{fields.get(name, 0)} {word}" for name, word in would)
+        return [f"{ok} dry run: nothing was written; {said}"]
     if hints.dry_run and fields.get("outcome") != "unchanged":
         return [f"{ok} dry run: nothing was written; without --dry-run the above is done"]
     if fields.get("outcome") == "unchanged":
@@ -109,9 +113,21 @@ def summary(
     return lines + _next(progress, hints)
 
 
+_DONE = {
+    "backup": "backed up",
+    "restore": "restored",
+    "rollback": "rolled back",
+    "upgrade": "upgraded",
+    "rehearse": "rehearsed",
+}
+"""What is said of commands whose end is not that one release is there, or gone."""
+
+
 def _subject(progress: Progress) -> str:
     if progress.command == "verify":
         return "a model answers through the ingress"
+    if progress.command in _DONE:
+        return _DONE[progress.command]
     past = {"install": "installed", "uninstall": "removed"}
     what = progress.release or "the stack"
     return f"{what} {past.get(progress.command, 'done')}"
@@ -120,6 +136,8 @@ def _subject(progress: Progress) -> str:
 def _unchanged(progress: Progress) -> str:
     if progress.command == "uninstall":
         return "nothing is installed here by kserve-installer"
+    if progress.command == "restore":
+        return "everything in the backup is here"
     return f"{progress.release or 'the stack'} is installed"
 
 

@@ -7,7 +7,7 @@ are pointed at the owner that is there now, or left out.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from itertools import islice
@@ -52,8 +52,17 @@ class Judged:
     unserved: dict[str, int] = field(default_factory=dict)
 
 
-def judge(cluster: Cluster, file: str, cancel: Cancel) -> Judged:
-    """Check the file to its end, then compare every object. Raises UsageError for the file."""
+def judge(
+    cluster: Cluster,
+    file: str,
+    cancel: Cancel,
+    tell: Callable[[str, Ref], None],
+) -> Judged:
+    """Check the file to its end, then compare every object. Raises UsageError for the file.
+
+    tell: of each that is to be made (`create`), to get what it lacks (`change`), or is otherwise
+    than in the backup (`differs`).
+    """
     summary = scan(file)
     found = Judged(summary, cluster_uid(cluster) == summary.head.cluster)
     # a ledger says what was applied to one cluster: in another it would be a lie
@@ -65,13 +74,16 @@ def judge(cluster: Cluster, file: str, cancel: Cancel) -> Judged:
             ref = ref_of(wanted)
             if verdict == "create":
                 found.create += 1
+                tell("create", ref)
             elif verdict == "unserved":
                 kind = f"{ref.kind} {ref.api_version}"
                 found.unserved[kind] = found.unserved.get(kind, 0) + 1
             elif verdict and form.only_adds(wanted, list(verdict)):
                 found.complete += 1
+                tell("change", ref)
             elif verdict:
                 found.differing.append((ref, list(verdict)))
+                tell("differs", ref)
             else:
                 found.unchanged += 1
     return found

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import re
 import threading
+from dataclasses import replace
 
 from installer.cli.live import Live
 from installer.cli.terminal import Terminal
@@ -287,3 +288,23 @@ def test_the_cursor_is_shown_again_at_the_end(run_failed: list[Event]) -> None:
     shown = live(run_failed)
 
     assert shown.rfind("\x1b[?25h") > shown.rfind("\x1b[?25l") >= 0
+
+
+def ended(command: str, *, dry_run: bool = False, outcome: str = "done", **counts: int) -> str:
+    """The last line of a command."""
+    shown = replace(HINTS, command=command, dry_run=dry_run)
+    out = io.StringIO()
+    text = Text(out, Terminal(unicode=True), shown)
+    begun = {"command": command, "release": "", "context": "here", "server": "s"}
+    text.emit(Event("started", {**begun, "kubernetes": "1.20.2", "nodes": 1}))
+    fields = {"outcome": outcome, "exit_code": 0, "seconds": 1.0, "writes": 0, **counts}
+    text.emit(Event("finished", fields))
+    return next(line for line in out.getvalue().splitlines() if "✔" in line)
+
+
+def test_commands_without_a_release_say_what_they_have_done() -> None:
+    assert ended("backup") == "✔ backed up: 0 writes, 1.0s"
+    assert ended("rollback", changed=2, writes=3) == "✔ rolled back: 2 changed, 3 writes, 1.0s"
+    assert ended("restore", outcome="unchanged").startswith("✔ everything in the backup is here: ")
+    said = ended("restore", dry_run=True, created=4, unchanged=2)
+    assert said == "✔ dry run: nothing was written; 4 to create, 0 to change, 2 as they are"

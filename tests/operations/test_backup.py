@@ -144,6 +144,8 @@ def test_what_was_deleted_comes_back_and_nothing_else_is_touched(backed_up: Back
     wait_gone(cluster, doomed, deadline=60, cancel=Cancel())
     shown = backed_up.installer.run("restore", str(backed_up.file), "--dry-run")
     assert (shown.code, shown.finished["created"]) == (0, 4)
+    told = [(e["action"], Ref.from_dict(e["object"])) for e in shown.of("object")]
+    assert sorted(told) == sorted(("create", ref) for ref in doomed)
     assert cluster.get(SECRET) is None
     done = backed_up.installer.run("restore", str(backed_up.file))
     assert (done.code, done.finished["created"]) == (0, 4), done.finished
