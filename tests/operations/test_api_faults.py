@@ -150,6 +150,36 @@ def test_watches_and_lists_that_break_off_are_begun_again_and_miss_nothing(
     assert there.cluster().get(ledgers.HOME) is None
 
 
+@pytest.mark.timeout(600)
+def test_an_uninstall_that_may_not_look_at_the_end_keeps_its_ledger(
+    there: Place, proxy: FaultProxy, through: Installer, undisturbed: EndState
+) -> None:
+    """Nobody knows then whether everything is gone, so the next run must know what to look for."""
+    assert there.installer.run("install", RELEASE).code == 0
+    last = proxy.on("DELETE", r"^/api/v1/namespaces/[^/?]+$")
+    denied = 'deployments.apps is forbidden: User "ann" cannot list resource "deployments"'
+    look = proxy.on(
+        "GET",
+        r"^/apis/apps/v1/\S*deployments\?",
+        times=None,
+        after=last,
+        **answer(403, "Forbidden", denied),
+    )
+    ended = through.run("uninstall", "--timeout", "5m")
+    assert (ended.code, ended.finished["error"]["kind"]) == (1, "forbidden"), ended.stderr
+    assert denied in ended.finished["error"]["message"]
+    assert look.hits
+    ledger = ledgers.read(there.cluster())
+    assert ledger.state == "uninstalling"
+    assert sorted(ledger.components) == sorted(ledger.names)
+
+    proxy.clear()
+    again = through.run("uninstall")
+    assert again.code == 0, again.finished.get("error") or again.stderr
+    assert state_of(there.cluster(), list(undisturbed)) == {}
+    assert there.cluster().get(ledgers.HOME) is None
+
+
 FOR_GOOD = r"\?(?!\S*dryRun)"
 """Not the dry run of the preflight, which would tell the refusal before anything is written."""
 
