@@ -11,7 +11,6 @@ import hashlib
 import os
 import platform
 import shutil
-import signal
 import subprocess
 import sys
 import tarfile
@@ -33,6 +32,7 @@ from installer.catalog.sources import (
     fetch,
 )
 from installer.core.cancel import Cancel
+from installer.core.child import end_group
 from installer.core.errors import ChecksFailed
 from installer.core.events import Emit, Event
 from installer.core.objects import Object
@@ -229,7 +229,7 @@ def _run(source: Source, binary: Path, folder: Path, cancel: Cancel) -> bytes:
         try:
             code = _ended(source, process, cancel)
         finally:
-            _end(process)
+            end_group(process)
         err.seek(0)
         if code != 0:
             said = err.read(4000).decode(errors="replace").strip() or "nothing"
@@ -251,13 +251,6 @@ def _ended(source: Source, process: subprocess.Popen[bytes], cancel: Cancel) -> 
         except subprocess.TimeoutExpired:
             continue
     raise _failed(source, f"it did not end within {TIMEOUT:g} s")
-
-
-def _end(process: subprocess.Popen[bytes]) -> None:
-    """Kill it and whatever it started, when it has not ended by itself."""
-    if process.poll() is None:
-        os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
 
 
 def _failed(source: Source, why: str) -> ChecksFailed:

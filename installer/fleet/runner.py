@@ -8,7 +8,6 @@ import json
 import os
 import shlex
 import shutil
-import signal
 import subprocess
 import sys
 import time
@@ -18,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from installer.core.cancel import Cancel
+from installer.core.child import end_group
 from installer.core.errors import InstallerError, UsageError
 
 _PACKAGED = Path(__file__).resolve().parent.parent / "_playbooks"
@@ -103,12 +103,11 @@ def read_inventory(
         # a program that is the inventory ends with it
         start_new_session=True,
     )
-    try:
-        yield functools.partial(_listed, child, words, ", ".join(map(str, inventory)))
-    finally:
-        if child.poll() is None:
-            os.killpg(child.pid, signal.SIGKILL)
-            child.communicate()
+    with child:
+        try:
+            yield functools.partial(_listed, child, words, ", ".join(map(str, inventory)))
+        finally:
+            end_group(child)
 
 
 def _listed(

@@ -13,7 +13,6 @@ import os
 import queue
 import re
 import shutil
-import signal
 import subprocess
 import tempfile
 import threading
@@ -23,6 +22,7 @@ from importlib import resources
 from pathlib import Path
 
 from installer.core.cancel import Cancel
+from installer.core.child import end_group
 from installer.sandbox.download import ETCD_VERSION
 
 PINNED = "1.34.4"
@@ -172,9 +172,7 @@ def _run(
             each_line(line)
         code = process.wait()
     finally:
-        if process.poll() is None:
-            os.killpg(process.pid, signal.SIGKILL)  # with the compilers that it has started
-            process.wait()
+        end_group(process)  # with the compilers that it has started
     if code:
         raise BuildFailed(f"`{' '.join(command[1:3])}` failed: " + " | ".join(last))
 
