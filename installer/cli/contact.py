@@ -19,16 +19,25 @@ if TYPE_CHECKING:
 
 
 @contextmanager
-def looked_at(args: Namespace, emit: Emit = silent) -> Iterator[Cluster]:
+def looked_at(
+    args: Namespace, emit: Emit = silent, *, must_answer: bool = True
+) -> Iterator[Cluster]:
     """For commands that write nothing: signals and `--timeout`, where there is one, stop what is
-    asked of the cluster within the block."""
+    asked of the cluster within the block.
+
+    must_answer: raise ChecksFailed when the server does not say who it is; False where that is
+    an answer too.
+    """
     from installer.cluster.client import Cluster
 
     cancel = Cancel(getattr(args, "timeout", math.inf))
     with Interrupts(cancel):
-        yield Cluster.connect(
+        cluster = Cluster.connect(
             kubeconfig=args.kubeconfig, context=args.context, cancel=cancel, emit=emit
         )
+        if must_answer:
+            _first_contact(cluster)
+        yield cluster
 
 
 def connect(session: Session, release: str) -> tuple[Cluster, Identity]:
@@ -37,7 +46,6 @@ def connect(session: Session, release: str) -> tuple[Cluster, Identity]:
     Raises ChecksFailed when it does not say so: nothing has begun then.
     """
     from installer.cluster.client import Cluster
-    from installer.cluster.errors import ApiError
 
     args = session.args
     cluster = Cluster.connect(
@@ -47,12 +55,7 @@ def connect(session: Session, release: str) -> tuple[Cluster, Identity]:
         emit=session.emit,
     )
     session.cluster = cluster
-    try:
-        identity = cluster.identity()
-    except ApiError as error:
-        raise ChecksFailed(
-            error.message, kind=error.kind, object=error.object, remedy=error.remedy
-        ) from error
+    identity = _first_contact(cluster)
     fields = {
         "command": session.command,
         "release": release,
@@ -65,6 +68,18 @@ def connect(session: Session, release: str) -> tuple[Cluster, Identity]:
     }
     session.emit(Event("started", fields))
     return cluster, identity
+
+
+def _first_contact(cluster: Cluster) -> Identity:
+    """Who the server is. Raises ChecksFailed when it does not say so: nothing has begun then."""
+    from installer.cluster.errors import ApiError
+
+    try:
+        return cluster.identity()
+    except ApiError as error:
+        raise ChecksFailed(
+            error.message, kind=error.kind, object=error.object, remedy=error.remedy
+        ) from error
 
 
 def identity_rows(identity: Identity) -> list[tuple[str, str]]:

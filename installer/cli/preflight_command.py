@@ -33,7 +33,7 @@ def preflight(args: Namespace) -> int:
     selection = operation.Selection(split(args.skip), split(args.only))
     selection.checks()
     choice = choose(install_options(args))
-    with looked_at(args) as cluster:
+    with looked_at(args, must_answer=False) as cluster:  # that is the first of the checks
         report = operation.preflight(cluster, choice, selection, silent, cluster.cancel)
     if args.output != "text":
         sys.stdout.write(document(report.to_dict(), args.output))
@@ -45,7 +45,7 @@ def preflight(args: Namespace) -> int:
 
 
 def _all_releases(args: Namespace) -> int:
-    """`preflight --all-releases`: always exit 0, it answers a question."""
+    """`preflight --all-releases`: exit 0 whatever fits, it answers a question."""
     if args.release:
         raise UsageError(
             f"--all-releases looks at every release: leave {args.release} out", kind="usage"

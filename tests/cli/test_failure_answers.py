@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import subprocess
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -97,6 +98,51 @@ def test_a_server_that_is_not_there_ends_what_would_write_before_it_began(
     assert last["error"]["kind"] == "unreachable"
     assert "no answer from the API server https://127.0.0.1:1" in last["error"]["message"]
     assert last["error"]["remedy"]
+
+
+READERS = (
+    ("status",),
+    ("status", "--drift"),
+    ("plan", RELEASE),
+    ("upgrade", "plan"),
+    ("preflight", "--all-releases"),
+    ("trace", "flowers"),
+    ("autoscaling", "flowers"),
+    ("bench", "flowers"),
+)
+"""Commands that print one document, and write nothing that lasts."""
+
+
+def test_a_server_that_is_not_there_ends_what_only_reads_in_the_same_way(
+    command: Run, tmp_path: Path
+) -> None:
+    flags = ("-o", "json", "--kubeconfig", str(refused(tmp_path / "config")))
+    with ThreadPoolExecutor(len(READERS)) as pool:  # each tries for seconds
+        ended = list(pool.map(lambda words: command(*words, *flags), READERS))
+
+    answers = [json.loads(done.stdout) for done in ended]
+    told = [
+        (done.returncode, a["exit_code"], a["error"]["kind"])
+        for done, a in zip(ended, answers, strict=True)
+    ]
+    assert dict(zip(READERS, told, strict=True)) == dict.fromkeys(READERS, (3, 3, "unreachable"))
+    for done, answer in zip(ended, answers, strict=True):
+        assert "no answer from the API server https://127.0.0.1:1" in answer["error"]["message"]
+        assert answer["error"]["message"] in done.stderr
+        assert answer["error"]["remedy"]
+
+
+def test_a_preflight_says_of_a_server_that_is_not_there_that_this_check_failed(
+    command: Run, tmp_path: Path
+) -> None:
+    config = str(refused(tmp_path / "config"))
+    done = command("preflight", RELEASE, "-o", "json", "--kubeconfig", config)
+
+    report = json.loads(done.stdout)
+    (category,) = report["categories"]
+    (check,) = category["checks"]
+    assert (done.returncode, report["passed"]) == (3, False)
+    assert (check["check"], check["verdict"]) == ("kubernetes-reachable", "failed")
 
 
 @pytest.mark.parametrize(
