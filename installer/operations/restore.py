@@ -7,10 +7,10 @@ are pointed at the owner that is there now, or left out.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from itertools import islice
+from threading import Lock
 from typing import Literal
 
 from installer.cluster import ledger as ledgers
@@ -50,6 +50,11 @@ class Judged:
     ledger: bool = False
     differing: list[tuple[Ref, list[str]]] = field(default_factory=list)
     unserved: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def objects(self) -> int:
+        """How many there are to look at, of kinds that the cluster serves."""
+        return self.create + self.complete + self.unchanged + len(self.differing)
 
 
 def judge(
@@ -101,11 +106,9 @@ def check(judged: Judged, existing: Existing) -> None:
             remedy=f"install {head.release} first, of which the backup is",
         )
     if judged.differing and existing == "refuse":
-        lines = [f"  {ref}: {', '.join(fields[:5])}" for ref, fields in judged.differing[:_NAMED]]
-        if len(judged.differing) > _NAMED:
-            lines.append(f"  and {len(judged.differing) - _NAMED} more")
+        differing = [(ref, ", ".join(fields[:5])) for ref, fields in judged.differing]
         raise ChecksFailed(
-            "these objects are there and differ from the backup:\n" + "\n".join(lines),
+            f"these objects are there and differ from the backup:\n{_named(differing)}",
             kind="existing",
             object=str(judged.differing[0][0]),
             remedy="--existing keep leaves them as they are, --existing overwrite makes them as in "
@@ -126,7 +129,8 @@ def restore(
     cluster: Cluster, judged: Judged, existing: Existing, emit: Emit, cancel: Cancel
 ) -> Restored:
     """Do what was judged, under the lock. Raises InstallerError naming what was refused; what could
-    be made is made then, and the same command goes on."""
+    be made is made then, and the same command goes on. A failure that was to pass and did not ends
+    it at once, saying how far it came."""
     run = begin_run("restore", judged.summary.head.release)
     with locks.held(cluster, run=run.id, command="restore", emit=emit, cancel=cancel):
         return _Restore(cluster, existing, emit, cancel).run(judged)
@@ -140,30 +144,37 @@ class _Restore:
         self.cancel = cancel
         self.counts = {"created": 0, "changed": 0, "unchanged": 0}
         self.failed: list[tuple[Ref, str]] = []
+        self._guard = Lock()
 
     def run(self, judged: Judged) -> Restored:
         file = judged.summary.file
         for chunk in _chunks(file):
-            with ThreadPoolExecutor(_PARALLEL) as pool:
-                done = list(pool.map(lambda one: self._one(*one), chunk))
-            for (_, wanted), (action, why) in zip(chunk, done, strict=True):
-                if why:
-                    self.failed.append((ref_of(wanted), why))
-                else:
-                    self.counts[action] += 1
-                    self.emit(object_event("", "restore", action, ref_of(wanted)))
+            try:
+                with ThreadPoolExecutor(_PARALLEL) as pool:
+                    for refused in pool.map(lambda one: self._one(*one), chunk):
+                        self.failed += refused
+            except ApiError as error:
+                raise _unfinished(error, self.counts, self.failed, judged.objects) from error
         if judged.ledger and not self.failed:
             self._ledger(file)
         if self.failed:
             raise _failed(self.failed)
         return Restored(**self.counts)
 
-    def _one(self, record: Record, wanted: Object) -> tuple[str, str]:
-        """What was done, and why not."""
+    def _one(self, record: Record, wanted: Object) -> list[tuple[Ref, str]]:
+        """Do it and tell; of what is refused, why. Raises ApiError where others would fail too."""
+        ref = ref_of(wanted)
         try:
-            return self._write(record, wanted), ""
+            action = self._write(record, wanted)
         except ApiError as error:
-            return "", error.message
+            if self.cancel.asked or _waited_in_vain(error):
+                self.cancel.stop(error)  # the others need not find out, each for a minute
+                raise
+            return [(ref, error.message)]
+        with self._guard:
+            self.counts[action] += 1
+        self.emit(object_event("", "restore", action, ref))
+        return []
 
     def _write(self, record: Record, wanted: Object) -> str:
         self.cancel.check("restoring")
@@ -251,14 +262,40 @@ def _verdict(
     return "create" if live is None else form.differs(wanted, live, record.role)
 
 
+def _waited_in_vain(error: ApiError) -> bool:
+    """Whether it was tried again until that was given up: the server, or a webhook, is not there
+    for others either. A conflict is of one object, which somebody changed just now."""
+    return error.failure.transient and error.failure.kind != "conflict"
+
+
+def _unfinished(
+    error: ApiError, counts: Mapping[str, int], failed: Sequence[tuple[Ref, str]], objects: int
+) -> InstallerError:
+    """The error of a restore that was left half done. objects: how many there were to do."""
+    came = ", ".join(f"{count} {action}" for action, count in counts.items())
+    said = (
+        f"{error.message}; the restore came to {sum(counts.values())} of {objects} objects: {came}"
+    )
+    if failed:
+        said += f"; refused until then:\n{_named(failed)}"
+    again = "run the same command again: it goes on with the rest"
+    remedy = f"{error.remedy}; then {again}" if error.remedy else again
+    return InstallerError(said, kind=error.kind, object=error.object, remedy=remedy)
+
+
 def _failed(failed: Sequence[tuple[Ref, str]]) -> InstallerError:
-    lines = [f"  {ref}: {why}" for ref, why in islice(failed, _NAMED)]
-    if len(failed) > _NAMED:
-        lines.append(f"  and {len(failed) - _NAMED} more")
     count = "one object" if len(failed) == 1 else f"{len(failed)} objects"
     return InstallerError(
-        f"{count} could not be restored, everything else is:\n" + "\n".join(lines),
+        f"{count} could not be restored, everything else is:\n{_named(failed)}",
         kind="not-restored",
         object=str(failed[0][0]),
         remedy="see what each says, then run the same command again: it goes on with these",
     )
+
+
+def _named(found: Sequence[tuple[Ref, str]]) -> str:
+    """A line for each of the first objects, with what there is to say of it."""
+    lines = [f"  {ref}: {said}" for ref, said in found[:_NAMED]]
+    if len(found) > _NAMED:
+        lines.append(f"  and {len(found) - _NAMED} more")
+    return "\n".join(lines)
