@@ -14,7 +14,7 @@ from installer.cli.contact import connect, identity_rows, looked_at
 from installer.cli.options import install_options, skipped
 from installer.cli.parser import split
 from installer.cli.session import Session, plain
-from installer.core.errors import ExitCode
+from installer.core.errors import ExitCode, UsageError
 from installer.core.events import Event
 
 if TYPE_CHECKING:
@@ -47,13 +47,21 @@ def _options(args: Namespace) -> UpgradeOptions:
     from installer.cli.resolutions import read_resolutions
     from installer.operations.upgrade_hop import UpgradeOptions
 
+    resolve = read_resolutions(args.resolve, args.resolve_file)
+    if args.discard_edits and resolve:
+        raise UsageError(
+            "--discard-edits takes the release's values throughout, and with --resolve or "
+            "--resolve-file something else is decided",
+            kind="usage",
+            remedy="give one of them",
+        )
     return UpgradeOptions(
         install=install_options(args),
         skip=skipped(args),
         to_hop=getattr(args, "to_hop", 0),
         pause=getattr(args, "pause_between_hops", False),
         discard_edits=args.discard_edits,
-        resolve=read_resolutions(args.resolve, args.resolve_file),
+        resolve=resolve,
         backups=_backups(args),
         only=split(getattr(args, "only", ())),
         serving_seconds=args.serving_timeout,

@@ -179,6 +179,7 @@ def execute_upgrade(
             cancel,
             replace(way.ledger, runs=(*way.ledger.runs, run)),
             tally,
+            last=len(way.hops) == 1,
         )
         before = context.ledger
         _begin(context, way)
@@ -187,7 +188,7 @@ def execute_upgrade(
             for index, hop in enumerate(way.hops[1:], 2):
                 before = context.ledger
                 check_hop(way, hop)
-                context.hop = hop
+                context.hop, context.last = hop, index == len(way.hops)
                 _begin(context, way)
                 _go(context, index, len(way.path.hops))
         except Paused:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -33,10 +33,11 @@ from installer.plan.gateway_names import (
     renamed,
 )
 from installer.plan.hop import Versions
-from installer.plan.merging import ABSENT, Conflict, merge
+from installer.plan.merging import ABSENT, Conflict, Resolutions, merge
 from installer.plan.wanted import Wanted
 
 _SHOWN = 200
+_NAMED = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,11 +72,15 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class Decided:
-    """edits: what the ledger is to keep. outcomes: of each key. conflicts: undecided."""
+    """edits: what the ledger is to keep. outcomes: of each key. conflicts: undecided. contested:
+    the paths of all conflicts, decided ones too; used: of the resolutions that decided something.
+    """
 
     edits: Edits
     outcomes: Sequence[Outcome]
     conflicts: Sequence[tuple[Conflict, str]]
+    contested: Collection[str] = ()
+    used: Collection[str] = ()
 
 
 def decide_edits(context: HopContext, now: Versions, then: Versions) -> Decided:
@@ -83,6 +88,8 @@ def decide_edits(context: HopContext, now: Versions, then: Versions) -> Decided:
     kept: dict[str, dict[str, Edit]] = {}
     outcomes: list[Outcome] = []
     conflicts: list[tuple[Conflict, str]] = []
+    contested: set[str] = set()
+    used: set[str] = set()
     for item in _maps(context, now, then):
         known = context.ledger.edits.get(item.ref.name, {})
         moves = ref_of(item.live).namespace != item.ref.namespace
@@ -96,6 +103,8 @@ def decide_edits(context: HopContext, now: Versions, then: Versions) -> Decided:
                 here = renamed(item.ref.name, here)
             found = merge(path, before, here, after, context.options.resolve)
             conflicts += [(conflict, manager) for conflict in found.conflicts]
+            used |= found.used
+            contested |= {c.path for c in merge(path, before, here, after, {}).conflicts}
             outcomes += [
                 _outcome(item, inner.partition("/")[2], "unknown", manager, once=True)
                 for inner in found.unknown
@@ -115,11 +124,11 @@ def decide_edits(context: HopContext, now: Versions, then: Versions) -> Decided:
             kept.setdefault(DOMAIN, {}).setdefault(OLD_DOMAIN, Edit("", onto(None)))
             if not pinned:
                 outcomes.append(_outcome(item, OLD_DOMAIN, "pinned", "", once=True))
-    return Decided(kept, outcomes, conflicts)
+    return Decided(kept, outcomes, conflicts, contested, used)
 
 
-def check_conflicts(decided: Decided, target: str) -> None:
-    """Raise ChecksFailed when somebody has to decide."""
+def check_conflicts(decided: Decided, target: str, given: Resolutions) -> None:
+    """Raise ChecksFailed when somebody has to decide. given: what was decided, rightly or not."""
     if not decided.conflicts:
         return
     lines: list[str] = []
@@ -131,6 +140,9 @@ def check_conflicts(decided: Decided, target: str) -> None:
             f"    ours:   {_shown(conflict.here)}",
             f"    theirs: {_shown(conflict.after)}",
         ]
+    idle = sorted(given.keys() - decided.used)
+    if idle:
+        lines.append(f"  what is resolved for {', '.join(idle)} decides nothing here")
     count = "a value" if len(decided.conflicts) == 1 else f"{len(decided.conflicts)} values"
     path = decided.conflicts[0][0].path
     raise ChecksFailed(
@@ -154,6 +166,22 @@ def tell_conflicts(decided: Decided, target: str, emit: Emit) -> None:
                 remedy=f"--resolve {conflict.path}=theirs takes the release's",
             )
         )
+
+
+def idle_resolutions(
+    given: Resolutions, used: Collection[str], contested: Collection[str], target: str
+) -> Iterator[Event]:
+    """A warning for each path given that has decided nothing on the way to the target."""
+    among = sorted(contested)
+    more = f" and {len(among) - _NAMED} more" if len(among) > _NAMED else ""
+    why = (
+        f"users and the release have both changed only {', '.join(among[:_NAMED])}{more}"
+        if among
+        else "no value was changed by both users and the release"
+    )
+    for path in sorted(given.keys() - set(used)):
+        said = f"what is resolved for {path} decides nothing on the way to {target}: {why}"
+        yield warning(said, path, "see whether the path is right, or leave it out")
 
 
 def keep_edits(context: HopContext, decided: Decided) -> None:

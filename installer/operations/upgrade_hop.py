@@ -56,7 +56,9 @@ class UpgradeOptions:
 @dataclass(slots=True)
 class HopContext:
     """What the steps of one hop work with. ledger: as last written. lock: None where a cluster is
-    only looked at."""
+    only looked at. last: no hop follows in this run. used, contested: paths of ConfigMaps' values
+    in the hops that were judged: of the resolutions that decided something, and of what both users
+    and the release have changed."""
 
     cluster: Cluster
     catalog: Catalog
@@ -67,6 +69,9 @@ class HopContext:
     cancel: Cancel
     ledger: Ledger
     tally: Tally = field(default_factory=Tally)
+    last: bool = False
+    used: set[str] = field(default_factory=set)
+    contested: set[str] = field(default_factory=set)
 
     @property
     def upgrade(self) -> Upgrade:

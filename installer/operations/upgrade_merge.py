@@ -6,6 +6,7 @@ from installer.operations.upgrade_edits import (
     Decided,
     check_conflicts,
     decide_edits,
+    idle_resolutions,
     keep_edits,
     rename_gateway,
     tell_conflicts,
@@ -15,7 +16,8 @@ from installer.plan.hop import Hop, Versions
 
 
 def check_edits(context: HopContext) -> None:
-    """Raise ChecksFailed when somebody has to decide; on the way back only say so."""
+    """Raise ChecksFailed when somebody has to decide; on the way back only say so. What is decided
+    and was not to be is told at the last hop: one before may have needed it."""
     if context.options.discard_edits:
         return
     hop = context.hop
@@ -23,7 +25,13 @@ def check_edits(context: HopContext) -> None:
     if hop.back:
         tell_conflicts(decided, hop.target, context.emit)
     else:
-        check_conflicts(decided, hop.target)
+        check_conflicts(decided, hop.target, context.options.resolve)
+    context.used |= set(decided.used)
+    context.contested |= set(decided.contested)
+    if context.last:
+        given = context.options.resolve
+        for told in idle_resolutions(given, context.used, context.contested, hop.target):
+            context.emit(told)
 
 
 def merge_edits(context: HopContext, versions: Versions) -> None:
@@ -36,7 +44,7 @@ def merge_edits(context: HopContext, versions: Versions) -> None:
     else:
         decided = decide_edits(context, now, versions)
         if versions is hop.stops[-1] and not hop.back:
-            check_conflicts(decided, hop.target)
+            check_conflicts(decided, hop.target, context.options.resolve)
     keep_edits(context, decided)
     told = _settled(hop, now, versions)
     for outcome in (*decided.outcomes, *rename_gateway(context, now, versions)):

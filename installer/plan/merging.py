@@ -43,24 +43,22 @@ class Conflict:
 class Merged:
     """value: what a key is to be (ABSENT: not there). conflicts: what nobody has decided; there
     the value is the users'. unknown: paths of what users have changed, that the release before had
-    and the next has not; it stays."""
+    and the next has not; it stays. used: paths of the resolutions that decided something."""
 
     value: Any
     conflicts: list[Conflict] = field(default_factory=list)
     unknown: list[str] = field(default_factory=list)
+    used: set[str] = field(default_factory=set)
 
 
 def merge(path: str, before: Any, here: Any, after: Any, resolutions: Resolutions) -> Merged:
     """Merge the texts of one key. path: `CONFIGMAP/KEY`."""
-    if path in resolutions:  # a value for the whole key is meant as it is written
-        found = resolutions[path]
-        return Merged({OURS: here, THEIRS: after}.get(found, found) if _is_word(found) else found)
+    merged = Merged(ABSENT)
     parsed = [_parsed(text) for text in (before, here, after)]
-    if not all(isinstance(value, dict) for value in parsed):
-        merged = Merged(ABSENT)
+    # a value for the whole key is meant as it is written
+    if path in resolutions or not all(isinstance(value, dict) for value in parsed):
         merged.value = _decided(path, before, here, after, resolutions, merged)
         return merged
-    merged = Merged(ABSENT)
     value = _fields(path, parsed[0], parsed[1], parsed[2], resolutions, merged)
     # the text of the side that it equals keeps that side's form
     texts = {1: here, 2: after}
@@ -101,14 +99,17 @@ def _decided(
     if here == before and path not in resolutions:
         return after
     if path in resolutions:
+        told.used.add(path)
         found = resolutions[path]
         return {OURS: here, THEIRS: after}.get(found, found) if _is_word(found) else found
     if after is ABSENT and ABSENT not in (before, here):
         told.unknown.append(path)  # it stays as users have made it
     if after is ABSENT or after in (before, here):
         return here
-    word = next((resolutions[p] for p in _parents(path) if p in resolutions), None)
+    above = next((p for p in _parents(path) if p in resolutions), "")
+    word = resolutions.get(above)
     if word in (OURS, THEIRS):
+        told.used.add(above)
         return here if word == OURS else after
     told.conflicts.append(Conflict(path, before, here, after))
     return here

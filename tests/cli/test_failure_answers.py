@@ -152,6 +152,7 @@ def test_a_preflight_says_of_a_server_that_is_not_there_that_this_check_failed(
         (("upgrade", RELEASE, "--skip", "x"), "there is no check 'x'"),
         (("install", RELEASE, "--mirror", "/nonexistent"), "--mirror /nonexistent does not exist"),
         (("plan", RELEASE, "--bundle", "/dev/null"), "bundle /dev/null cannot be read"),
+        (("upgrade", RELEASE, "--discard-edits", "--resolve", "a/b=ours"), "give one of them"),
         (("upgrade", RELEASE, "--mirror", "ftp://m.example"), "neither a directory nor an http"),
     ],
 )

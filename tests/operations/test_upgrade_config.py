@@ -27,6 +27,7 @@ AUTOSCALER = Ref("v1", "ConfigMap", "knative-serving", "config-autoscaler")
 STORAGE = "inferenceservice-config/storageInitializer/image"
 AGENT = "inferenceservice-config/agent/image"
 ROUTER = "inferenceservice-config/router/image"
+NO_CONFLICT = "config-autoscaler/no-such-key"
 OURS = "registry.example.com/ours:1"
 NETWORK = Ref("v1", "ConfigMap", "knative-serving", "config-network")
 KEY_OF_USERS = "max-scale-limit"
@@ -96,11 +97,14 @@ def crossed(place: MakePlace, tmp_path_factory: pytest.TempPathFactory) -> Cross
     some = {DOMAIN_OF_SOME: "selector:\n  some: label\n"}
     cluster.patch(DOMAIN, {"data": some}, manager="kubectl-edit")
     url = url_of(cluster)
-    refused = made.installer.run("upgrade", TARGET, timeout=RUN)
+    refused = made.installer.run(
+        "upgrade", TARGET, "--resolve", f"{NO_CONFLICT}=theirs", timeout=RUN
+    )
 
     file = tmp_path_factory.mktemp("decided") / "decided.yaml"
     file.write_text(f"{AGENT}: theirs\n{ROUTER}: ours\n", encoding="utf-8")
     words = ["--resolve", f"{STORAGE}=registry.example.com/ours:2", "--resolve-file", str(file)]
+    words += ["--resolve", f"{NO_CONFLICT}=theirs"]
     process = made.installer.start("upgrade", TARGET, *words)
     seen = follow(process, at_stage("knative-serving", "workloads"))
     edit(cluster, "batcher", memoryLimit="3Gi")  # somebody does not wait for the end
@@ -121,6 +125,17 @@ def test_without_decisions_every_conflict_is_shown_with_its_three_values(crossed
     assert 'before: "kserve/agent:v0.9.0"' in error["message"]
     assert 'theirs: "kserve/agent:v0.11.2"' in error["message"]
     assert "cpuLimit" not in error["message"], "only users have changed it"
+    assert f"what is resolved for {NO_CONFLICT} decides nothing here" in error["message"]
+
+
+def test_a_decision_about_what_is_no_conflict_is_told_with_the_conflicts_that_there_are(
+    crossed: Crossed,
+) -> None:
+    told = [e["message"] for e in crossed.stopped.of("warning") if e["object"] == NO_CONFLICT]
+    assert told == [
+        f"what is resolved for {NO_CONFLICT} decides nothing on the way to {TARGET}: "
+        f"users and the release have both changed only {AGENT}, {ROUTER}, {STORAGE}"
+    ]
 
 
 def test_a_decision_on_the_command_line_and_those_of_a_file_are_what_is_there(

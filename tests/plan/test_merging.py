@@ -102,6 +102,24 @@ def test_a_field_is_decided_by_its_path_or_that_of_its_key(
     assert (json.loads(merged.value)["gateway"], merged.conflicts) == (gateway, [])
 
 
+@pytest.mark.parametrize(
+    ("resolutions", "used"),
+    [
+        ({f"{CONFIG}/gateway": "theirs"}, {f"{CONFIG}/gateway"}),
+        ({f"{CONFIG}/own": "theirs"}, {f"{CONFIG}/own"}),
+        ({f"{CONFIG}/deep": {}, f"{CONFIG}/deep/x": 3}, {f"{CONFIG}/deep"}),
+        ({CONFIG: "ours"}, {CONFIG}),
+        ({f"{CONFIG}/Gateway": "theirs", f"{CONFIG}/deep/z": 1, "config-a/ingress": "ours"}, set()),
+    ],
+)
+def test_which_paths_decided_something_is_told(resolutions: dict[str, Any], used: set[str]) -> None:
+    assert merge(CONFIG, *map(json.dumps, (BEFORE, HERE, AFTER)), resolutions).used == used
+
+
+def test_a_key_that_is_no_json_is_decided_by_its_path() -> None:
+    assert merge(PATH, "60s", "90s", "120s", {PATH: "75s"}).used == {PATH}
+
+
 def test_text_that_is_no_json_any_more_is_merged_as_a_whole() -> None:
     merged = merge(CONFIG, '{"a": 1}', "{broken", '{"a": 2}', {})
     assert (merged.value, [c.path for c in merged.conflicts]) == ("{broken", [CONFIG])
