@@ -181,7 +181,8 @@ def _rollback(session: Session) -> Mapping[str, Any]:
         session.emit(
             warning(reason, remedy="declare it external in the settings to install again later")
         )
-    final = operation.not_undone(way.catalog, way.path.origin, way.path.target)
+    external = options.install.settings.external
+    final = operation.not_undone(way.catalog, way.path.origin, way.path.target, external)
     for clause in final:
         session.emit(warning(f"cannot be undone: {clause}"))
     if args.dry_run:

@@ -60,7 +60,7 @@ def _reachable(names: Sequence[str]) -> Iterator[str]:
 
 
 def _table(plan: UpgradePlan) -> Iterator[str]:
-    """A row per hop, a column per component: current → target where it changes."""
+    """A row per hop, a column per component: current → target where it changes by our doing."""
     names = list(dict.fromkeys(c.name for row in plan.hops for c in row.hop.changes))
     head = ["hop", "to", *names, "kubernetes"]
     rows = []
@@ -71,6 +71,8 @@ def _table(plan: UpgradePlan) -> Iterator[str]:
             change = found.get(name)
             if change is None or not (change.current or change.target):
                 cells.append("")
+            elif name in row.hop.external:
+                cells.append("external")
             elif change.changes:
                 cells.append(f"{change.current or 'none'} → {change.target or 'none'}")
             else:
@@ -86,6 +88,7 @@ def _hop(row: HopRow) -> Iterator[str]:
     hop, notes = row.hop, row.notes
     for item in hop.blocked:
         yield f"  cannot be run: the catalog has no {item}, and {item.origin} allows no skipping"
+    yield from _block("left alone", _external(hop))
     yield from _block("by hand", notes.manual)
     yield from _block("for models", notes.models)
     yield from _block("supported", _supported(hop))
@@ -102,6 +105,17 @@ def _hop(row: HopRow) -> Iterator[str]:
     yield from _block("removed", notes.removed)
     yield from _block("made anew", notes.recreated)
     yield from _block("cannot be undone", notes.final)
+
+
+def _external(hop: Hop) -> list[str]:
+    """What somebody else manages, with the version that it should have."""
+    tested = {change.name: change.target for change in hop.changes}
+    return [
+        f"{name} is external; {hop.target} was tested with {tested[name]}"
+        if tested[name]
+        else f"{name} is external; {hop.target} does not use it any more"
+        for name in hop.external
+    ]
 
 
 def _supported(hop: Hop) -> list[str]:

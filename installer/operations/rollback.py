@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from installer.catalog.load import load
 from installer.catalog.manifests import load_objects
 from installer.catalog.model import Catalog
@@ -34,7 +36,8 @@ def find_way_back(cluster: Cluster, options: UpgradeOptions) -> Way:
     check_settings(ledger, options)
     now = {record.name: record.version for record in ledger.components.values()}
     stays = _staying(cluster, options, catalog, target, now)
-    path = Path(origin, target, (way_back(catalog, origin, target, now, stays),))
+    hop = way_back(catalog, origin, target, now, stays)
+    path = Path(origin, target, (hop,)).leaving(options.install.settings.external)
     return Way("rollback", options, catalog, cluster.identity(), ledger, path, stays)
 
 
@@ -68,9 +71,12 @@ def _staying(
     return found
 
 
-def not_undone(catalog: Catalog, origin: str, target: str) -> tuple[str, ...]:
-    """What stays as the later release has made it, as clauses."""
-    return notes_of(catalog, hop_of(catalog, target, origin)).final
+def not_undone(
+    catalog: Catalog, origin: str, target: str, external: Collection[str] = ()
+) -> tuple[str, ...]:
+    """What stays as the later release has made it, as clauses. external: components that it has
+    left alone."""
+    return notes_of(catalog, hop_of(catalog, target, origin).leaving(external)).final
 
 
 def _ends(ledger: Ledger) -> tuple[str, str]:

@@ -77,6 +77,7 @@ def find_way(cluster: Cluster, options: UpgradeOptions) -> Way:
     path = path_of(catalog, ledger.release, target, identity.version)
     if path is None:
         raise no_way(catalog, ledger.release, target)
+    path = path.leaving(options.install.settings.external)
     return Way("upgrade", options, catalog, identity, ledger, path)
 
 

@@ -46,7 +46,10 @@ class HopRow:
         return {
             "from": hop.origin,
             "to": hop.target,
-            "components": [change.to_dict() for change in hop.changes],
+            "components": [
+                {**change.to_dict(), "external": change.name in hop.external}
+                for change in hop.changes
+            ],
             "stops": [dict(versions) for versions in hop.stops],
             "kubernetes": hop.window.to_dict(),
             "kubernetes_supported": None if hop.supported.empty else hop.supported.to_dict(),
@@ -137,6 +140,7 @@ def plan_upgrade(
         path = path_of(catalog, ledger.release, target, identity.version)
         if path is None:
             raise no_way(catalog, ledger.release, target)
+        path = path.leaving(options.install.settings.external)
     cancel.check("planning the hops")
     hops = [row_of(catalog, hop) for hop in path.hops] if path else []
     if objects:

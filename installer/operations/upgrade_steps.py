@@ -84,7 +84,11 @@ def steps_of(hop: Hop) -> list[Step]:
 def _moves(hop: Hop, number: int) -> str:
     now = hop.stops[number - 1]
     before = {c.name: c.current for c in hop.changes} if number == 1 else hop.stops[number - 2]
-    moved = [f"{name} {version}" for name, version in now.items() if before.get(name) != version]
+    moved = [
+        f"{name} {version}"
+        for name, version in now.items()
+        if name not in hop.external and before.get(name) != version
+    ]
     return "apply " + ", ".join(moved) if moved else "apply"
 
 
@@ -98,7 +102,8 @@ def look_first(context: HopContext) -> None:
         component
         for versions in context.hop.stops
         for component in context.choice(versions).components
-        if component.version != _current(context, component.name)
+        if component.name not in context.hop.external
+        and component.version != _current(context, component.name)
     ]
     ways: dict[str, list[StoredVersions]] = {}
     sources = context.options.install.sources

@@ -43,13 +43,15 @@ def rollouts_of(hops: Sequence[Hop]) -> Rollouts:
     """Of every stop on the way."""
     knative = 0
     for hop in hops:
+        if KNATIVE in hop.external:
+            continue
         now = next((c.current for c in hop.changes if c.name == KNATIVE), "")
         for stop in hop.stops:
             then = stop.get(KNATIVE, "")
             knative += bool(now and then) and then != now
             now = then
     moves = sum(hop.moves for hop in hops)
-    changes = [c for hop in hops for c in hop.changes if c.name == KSERVE and c.changes]
+    changes = [c for hop in hops for c in hop.ours if c.name == KSERVE and c.changes]
     return Rollouts(knative, moves, sum(bool(c.current and c.target) for c in changes))
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 
 from installer.catalog.model import Catalog, Component, Release
@@ -70,7 +70,8 @@ class Hop:
     last is the target release's own. window: Kubernetes versions the hop can be run on.
     supported: those that the projects of its components support; empty where there is none.
     kubernetes: the upgrade of Kubernetes that must come before it, if any. groups: API groups of
-    InferenceServices before and after. back: a way back.
+    InferenceServices before and after. back: a way back. external: components that are left alone,
+    at whatever version they are: the versions here are those that the releases were tested with.
     """
 
     origin: str
@@ -83,6 +84,19 @@ class Hop:
     kubernetes: KubernetesUpgrade | None = None
     groups: tuple[str, str] = ("", "")
     back: bool = False
+    external: tuple[str, ...] = ()
+
+    @property
+    def ours(self) -> tuple[ComponentChange, ...]:
+        """The changes of what is not left alone."""
+        return tuple(change for change in self.changes if change.name not in self.external)
+
+    def leaving(self, external: Collection[str]) -> Hop:
+        """The same hop where somebody else manages these components: what they pass over is no
+        affair of the hop."""
+        names = tuple(change.name for change in self.changes if change.name in external)
+        skipped = tuple(item for item in self.skipped if item.component not in external)
+        return replace(self, external=names, skipped=skipped)
 
     @property
     def moves(self) -> bool:
@@ -107,6 +121,10 @@ class Path:
     origin: str
     target: str
     hops: tuple[Hop, ...]
+
+    def leaving(self, external: Collection[str]) -> Path:
+        """The same way where somebody else manages these components."""
+        return replace(self, hops=tuple(hop.leaving(external) for hop in self.hops))
 
 
 def stand(release: Release, versions: Versions) -> Release:

@@ -39,7 +39,7 @@ def notes_of(catalog: Catalog, hop: Hop) -> HopNotes:
         *_names(m for _, c in passed for m in c.removed if m.kind not in KEPT),
         *(
             f"everything of {c.name} {c.current} but its Namespaces and CRDs"
-            for c in hop.changes
+            for c in hop.ours
             if c.current and not c.target
         ),
     )
@@ -66,7 +66,7 @@ def notes_of(catalog: Catalog, hop: Hop) -> HopNotes:
     gone = sorted(set(before.serving.versions) - set(after.serving.versions))
     if gone and before.serving.group == after.serving.group:
         final.append(f"InferenceService {', '.join(gone)} is no longer served")
-    restarts = tuple(c.name for c in hop.changes if c.changes and c.target)
+    restarts = tuple(c.name for c in hop.ours if c.changes and c.target)
     models = tuple(_on_the_way(catalog, hop))
     return HopNotes(removed, recreated, stored, tuple(manual), models, restarts, tuple(final))
 
@@ -80,11 +80,11 @@ def _on_the_way(catalog: Catalog, hop: Hop) -> Iterator[str]:
 
 
 def _passed(catalog: Catalog, hop: Hop) -> Iterator[tuple[Component, Changes]]:
-    """Every component version that the hop goes to, with its changes since the one before."""
+    """Every component version that the hop applies, with its changes since the one before."""
     before = {c.name: c.current for c in hop.changes}
     for versions in hop.stops:
         for name, version in versions.items():
-            if not before.get(name) or before[name] == version:
+            if name in hop.external or not before.get(name) or before[name] == version:
                 continue
             component = catalog.components[(name, version)]
             for change in component.changes:

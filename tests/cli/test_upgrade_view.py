@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Collection
 from dataclasses import replace
 
 from installer.catalog.load import load
@@ -19,11 +20,12 @@ from installer.plan.hops import path_of, reachable
 ORIGIN, TARGET = "kfserving-0.5.1", "kfserving-0.6.1"
 
 
-def plan_on(kubernetes: str, target: str = TARGET) -> UpgradePlan:
+def plan_on(kubernetes: str, target: str = TARGET, external: Collection[str] = ()) -> UpgradePlan:
     catalog = load()
     version = KubernetesVersion.parse(kubernetes)
     path = path_of(catalog, ORIGIN, target, version)
     assert path is not None
+    path = path.leaving(external)
     return UpgradePlan(
         Identity("here", "https://127.0.0.1", version, kubernetes, 1),
         Ledger(release=ORIGIN, state="installed"),
@@ -44,6 +46,28 @@ def test_the_table_shows_each_component_from_its_version_to_the_next() -> None:
     assert table.split()[1] == TARGET
     for change in ("1.6.2 → 1.9.1", "0.18.0 → 0.22.0", "0.5.1 → 0.6.1", ">= 1.18, < 1.22"):
         assert change in table
+
+
+def test_what_the_settings_declare_external_is_left_alone_and_named_with_the_version_tested() -> (
+    None
+):
+    plan = plan_on("v1.20.2", external=("istio", "cert-manager"))
+    (hop,) = plan.to_dict()["hops"]
+    shown = {item["name"]: item for item in hop["components"]}
+    assert shown["istio"] == {
+        "name": "istio",
+        "current": "1.6.2",
+        "target": "1.9.1",
+        "external": True,
+    }
+    assert not shown["knative-serving"]["external"]
+    assert "istio" not in hop["restarts"]
+    found = said(plan)
+    table = next(line for line in found if line.startswith("1  "))
+    assert "1.9.1" not in table
+    assert table.count("external") == 2
+    assert f"  left alone       istio is external; {TARGET} was tested with 1.9.1" in found
+    assert "istio 1.9.1" not in "\n".join(found).replace("net-istio", ""), "no stop applies it"
 
 
 def test_every_stop_and_what_cannot_be_undone_is_named() -> None:

@@ -30,6 +30,13 @@ def test_pods_are_replaced_with_each_knative_and_each_move(
     assert rollouts_of(path.hops) == rollouts
 
 
+def test_an_external_knative_replaces_no_pods_by_an_upgrade_of_ours() -> None:
+    path = path_of(load(), "kserve-0.9.0", "kserve-0.13.1", KubernetesVersion.parse("1.25.3"))
+    assert path is not None
+    left = path.leaving(["knative-serving"])
+    assert rollouts_of(left.hops) == Rollouts(knative=0, moves=0, releases=2)
+
+
 def fate(**more: Any) -> Any:
     usual = {"ready": True, "on_knative": True, "gateways": 1, "rollouts": Rollouts(4, 1)}
     return expected("models/flowers", **{**usual, **more})

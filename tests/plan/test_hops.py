@@ -21,7 +21,9 @@ from installer.catalog.model import (
 )
 from installer.catalog.versions import order
 from installer.core.kubernetes_version import KubernetesVersion
+from installer.operations.upgrade_steps import steps_of
 from installer.plan.hop import Hop
+from installer.plan.hop_notes import notes_of
 from installer.plan.hops import is_downgrade, path_of, reachable
 from installer.plan.skip_rules import between, newest_of, rule_of
 from installer.plan.stops import way_back
@@ -318,3 +320,27 @@ def test_every_later_release_can_be_reached_and_no_earlier_one() -> None:
     names = sorted(packaged.releases, key=lambda name: order(name.partition("-")[2]))
     for index, origin in enumerate(names):
         assert set(reachable(packaged, origin)) == set(names[index + 1 :])
+
+
+PACKAGED = "kfserving-0.5.1", "kfserving-0.6.1", KubernetesVersion.parse("1.20.2")
+
+
+def test_nothing_that_a_hop_says_or_is_stopped_by_is_of_an_external_component() -> None:
+    catalog = load()
+    path = path_of(catalog, *PACKAGED)
+    assert path is not None
+    (whole,) = path.hops
+    (left,) = path.leaving(["istio", "knative-serving"]).hops
+    before, after = notes_of(catalog, whole), notes_of(catalog, left)
+    assert {skip.component for skip in whole.skipped} == {"istio"}
+    assert left.skipped == ()
+    assert any("istio 1.7" in said for said in before.manual)
+    assert after.manual == ()
+    assert any("serving.knative.dev is stored" in said for said in before.final)
+    assert (after.stored, after.final) == ((), ())
+    assert "Service istio-system/cluster-local-gateway" in before.removed
+    assert not any("istio-system" in name for name in after.removed)
+    assert after.restarts == ("net-istio", "kfserving")
+    assert (left.stops, left.before) == (whole.stops, whole.before), "a later run counts the same"
+    about = [step.about for step in steps_of(left) if step.name.startswith("stop-")]
+    assert about[-1] == "apply net-istio 0.22.0, kfserving 0.6.1"
