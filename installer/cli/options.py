@@ -36,7 +36,19 @@ def install_options(args: Namespace) -> InstallOptions:
         adopt=split(getattr(args, "adopt", ())),
         wait=getattr(args, "wait", True),
         catalog=catalog,
+        flags=_as_typed(args),
     )
+
+
+def _as_typed(args: Namespace) -> str:
+    """The flags that say where settings and sources come from, each after a space."""
+    from installer.cli.session import shown
+
+    words = [word for file in args.settings for word in ("-f", file)]
+    for name in ("mirror", "bundle", "catalog"):
+        value = getattr(args, name)
+        words += [f"--{name}", value] if value else []
+    return "".join(f" {shown(word)}" for word in words)
 
 
 def source_options(args: Namespace) -> SourceOptions:

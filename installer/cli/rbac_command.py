@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import shlex
 import sys
 from argparse import Namespace
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from installer.cli.interrupts import Interrupts
+from installer.cli.session import again, without_looks
 from installer.core.cancel import Cancel
 from installer.core.errors import ExitCode, UsageError
 from installer.core.events import silent
@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from installer.operations.rbac import Rbac
 
 _PLACEHOLDER = "NAME-OF-THE-USER"
-_FLAGS = {"User": "--user", "Group": "--group", "ServiceAccount": "--service-account"}
 
 
 def rbac(args: Namespace) -> int:
@@ -90,10 +89,7 @@ def _about(found: Rbac, kind: str, name: str, args: Namespace) -> Iterator[str]:
         yield "--user, --group or --service-account. An administrator applies it, for instance:"
     else:
         yield f"For {kind} {name}. An administrator applies it, for instance:"
-    flag = "" if name == _PLACEHOLDER else f" {_FLAGS[kind]} {shlex.quote(name)}"
-    way = f" --from {found.origin}" if found.origin else ""
-    way += " --no-backup" if args.no_backup else ""
-    yield f"  {args.program} rbac {found.release}{way}{flag} | kubectl apply -f -"
+    yield f"  {again(args.program, without_looks(args.words))} | kubectl apply -f -"
     yield ""
     yield from _places(found)
     yield from _CAVEATS

@@ -62,10 +62,25 @@ def hints(args: Namespace) -> Hints:
 
 def again(program: str, words: Sequence[str]) -> str:
     """A command line to be typed, without the secrets in it."""
-    return " ".join([program, *map(_shown, words)])
+    return " ".join([program, *map(shown, words)])
 
 
-def _shown(word: str) -> str:
+def without_looks(words: Sequence[str]) -> list[str]:
+    """The words without what only says how the output looks."""
+    kept: list[str] = []
+    rest = iter(words)
+    for word in rest:
+        if word in ("-o", "--output"):
+            next(rest, None)
+        elif word not in _LOOKS and not word.startswith(("--output=", "-o")):
+            kept.append(word)
+    return kept
+
+
+_LOOKS = ("--no-color", "-v", "--verbose", "--debug")
+
+
+def shown(word: str) -> str:
     """A word of the command line, quoted to be typed again; not where a secret was taken out."""
     safe = masked(word)
     return safe if safe != word else shlex.quote(word)

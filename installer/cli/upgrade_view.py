@@ -7,7 +7,7 @@ from argparse import Namespace
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from installer.cli.session import again
+from installer.cli.session import again, without_looks
 from installer.cli.terminal import Terminal
 from installer.cli.upgrade_flags import PLAN
 from installer.core.words import plural
@@ -171,10 +171,5 @@ def _upgrade(args: Namespace) -> str:
     words = list(args.words)
     if PLAN in args.what:
         words.remove(PLAN)
-    for flag in ("-o", "--output"):
-        while flag in words:
-            at = words.index(flag)
-            del words[at : at + 2]
-    alone = ("--objects", "--dry-run", "--no-color", "-v", "--verbose", "--debug")
-    kept = [w for w in words if w not in alone and not w.startswith(("--output=", "-o"))]
+    kept = [w for w in without_looks(words) if w not in ("--objects", "--dry-run")]
     return again(args.program, kept)

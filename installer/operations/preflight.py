@@ -153,14 +153,16 @@ def check_first(
     *,
     origin: str = "",
     more: Sequence[Right] = (),
+    backup: bool = True,
 ) -> None:
     """The same checks for an install that is decided and not begun; events tell the findings.
 
-    origin: the release that is upgraded from; more: rights that the way from there takes.
+    origin: the release that is upgraded from; more: rights that the way from there takes; backup:
+    one is made on it.
     Raises ChecksFailed with every reason when one fails, UsageError for unknown ids.
     """
     checks = Selection(tuple(skip)).checks()
-    target = replace(target_of(prepared), origin=origin, more=more)
+    target = replace(target_of(prepared), origin=origin, more=more, backup=backup)
     world = World(cluster, prepared.identity, prepared.ledger, target)
     findings = run_bounded(cluster, world, checks, skip, cancel)
     for finding in findings:
@@ -182,6 +184,7 @@ def target_for(
         settings=choice.options.settings,
         take_ownership=choice.options.take_ownership,
         adopt=choice.options.adopt,
+        flags=choice.options.flags,
     )
 
 

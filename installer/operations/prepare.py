@@ -33,7 +33,8 @@ from installer.plan.wanted import Wanted, wanted_of
 @dataclass(frozen=True, slots=True)
 class InstallOptions:
     """What the user asked for. adopt: components of others that are to be taken over; edits: what
-    is to stay of users' ConfigMaps then."""
+    is to stay of users' ConfigMaps then. flags: where settings and sources come from, as it was
+    typed, for commands that are printed."""
 
     release: str
     settings: Settings = field(default_factory=Settings)
@@ -43,6 +44,7 @@ class InstallOptions:
     edits: Edits = field(default_factory=dict)
     wait: bool = True
     catalog: Path | None = None
+    flags: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -126,6 +126,7 @@ def look_first(context: HopContext) -> None:
         context.cancel,
         origin=context.hop.origin,
         more=_rights(context),
+        backup=context.options.backups is not None,
     )
 
 

@@ -42,7 +42,9 @@ class Target:
     components: every component of the release in order, external ones included; parts: those
     that are ours, with their objects (empty where the objects were not asked for, as in the
     matrix of all releases). adopt: components of others that are to be taken over. origin: the
-    release that is upgraded from; more: rights that the way from there takes besides.
+    release that is upgraded from, or gone back from; more: rights that the way from there takes
+    besides; backup: one is made on it. flags: where settings and sources come from, as it was
+    typed.
     """
 
     catalog: Catalog
@@ -55,12 +57,19 @@ class Target:
     adopt: tuple[str, ...] = ()
     origin: str = ""
     more: Sequence[Right] = ()
+    backup: bool = True
+    flags: str = ""
 
     @property
     def rbac(self) -> str:
-        """The command that prints the rights that this takes."""
-        way = f" --from {self.origin}" if self.origin else ""
-        return f"kserve-installer rbac {self.release.name}{way}"
+        """The command that prints the rights that this takes.
+
+        It knows the way forward only, which has the rights to go back in it.
+        """
+        ends = [name for name in self.catalog.releases if name in (self.origin, self.release.name)]
+        way = f" --from {ends[0]}" if self.origin else ""
+        way += " --no-backup" if self.origin and not self.backup else ""
+        return f"kserve-installer rbac {ends[-1]}{way}{self.flags}"
 
     @property
     def wanted(self) -> list[Wanted]:

@@ -139,7 +139,7 @@ def _by_conditions(ref: Ref, have: dict[str, dict[str, object]], unseen: str) ->
     return hop("deployment", ref, "unknown", said, reason="Forbidden", remedy=_RIGHTS)
 
 
-_RIGHTS = "run this with rights to list pods: `kserve-installer rbac` prints them"
+_RIGHTS = "run this with the right to list pods in its namespace"
 
 
 def _set_failure(scene: Scene, deployment: Object) -> dict[str, object]:

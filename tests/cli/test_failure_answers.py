@@ -12,6 +12,7 @@ import yaml
 from cli_process import COMMAND, ROOT, Run, environment
 
 from installer.cli.commands import parse
+from installer.cli.options import install_options
 from installer.cli.schema import problems_of
 from installer.cli.session import hints
 from installer.core.masking import masked
@@ -269,6 +270,17 @@ def test_the_command_to_repeat_does_not_show_the_password_of_a_mirror() -> None:
     again = hints(parse(words)).again
 
     assert again == "kserve-installer install r --mirror https://user:***@host/ --context 'a b'"
+
+
+def test_a_command_that_is_printed_has_the_settings_and_sources_given_without_the_password(
+    tmp_path: Path,
+) -> None:
+    file = tmp_path / "my settings.yaml"
+    file.write_text("apiVersion: kserve-installer/v1\nkind: Settings\n")
+    given = ("-f", str(file), "--mirror", "https://user:secret@host/")
+    options = install_options(parse(["preflight", RELEASE, *given, "--context", "east"]))
+
+    assert options.flags == f" -f '{file}' --mirror https://user:***@host/"
 
 
 @pytest.mark.parametrize("debug", [(), ("--debug",)])

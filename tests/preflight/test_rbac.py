@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -152,8 +153,23 @@ def test_what_is_printed_is_yaml_with_its_caveats_and_a_placeholder(shared: Path
 
 
 def test_the_command_to_apply_names_the_subject(shared: Path) -> None:
-    done = command("rbac", RELEASE, "--group", "my team", "--mirror", str(shared / "upstream"))
-    assert f"rbac {RELEASE} --group 'my team' | kubectl apply -f -\n" in done.stdout
+    given = ("--group", "my team", "--mirror", str(shared / "upstream"))
+    done = command("rbac", RELEASE, *given, "-o", "yaml")
+    said = f"kserve-installer {shlex.join(('rbac', RELEASE, *given))} | kubectl apply -f -"
+    assert f"#   {said}\n" in done.stdout
+
+
+def test_the_command_to_apply_prints_the_same_again(shared: Path, tmp_path: Path) -> None:
+    settings = tmp_path / "my settings.yaml"
+    head = "apiVersion: kserve-installer/v1\nkind: Settings\n"
+    settings.write_text(f"{head}external: [istio, cert-manager]\n")
+    given = ("-f", str(settings), "--mirror", str(shared / "upstream"), "--no-backup")
+    way = ("--from", "kfserving-0.5.1", "--user", "ann")
+    done = command("rbac", "kfserving-0.6.1", *way, *given)
+    (line,) = [part for part in done.stdout.splitlines() if part.endswith("| kubectl apply -f -")]
+    words = shlex.split(line.lstrip("# ").partition("|")[0])
+    assert words[0] == "kserve-installer"
+    assert command(*words[1:]).stdout == done.stdout
 
 
 def test_bindings_are_for_one_subject() -> None:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from installer.catalog.load import load
 from installer.catalog.sources import SourceOptions
 from installer.core.cancel import Cancel
 from installer.core.errors import UsageError
@@ -14,9 +16,40 @@ from installer.operations.prepare import InstallOptions, choose
 from installer.operations.rbac import rbac
 from installer.preflight.rbac import subject
 from installer.preflight.rights_needed import Right
+from installer.preflight.world import Target
 
 OLD, NEW = "serving.kubeflow.org", "serving.kserve.io"
 SOMEONE = subject("User", "someone")
+
+
+@pytest.mark.parametrize(
+    ("release", "more", "command"),
+    [
+        ("kfserving-0.5.1", {}, "rbac kfserving-0.5.1"),
+        (
+            "kfserving-0.5.1",
+            {"flags": " -f 'a b.yaml' --mirror /srv/m"},
+            "rbac kfserving-0.5.1 -f 'a b.yaml' --mirror /srv/m",
+        ),
+        ("kfserving-0.5.1", {"backup": False}, "rbac kfserving-0.5.1"),
+        (
+            "kfserving-0.6.1",
+            {"origin": "kfserving-0.5.1", "backup": False, "flags": " --bundle b.tar"},
+            "rbac kfserving-0.6.1 --from kfserving-0.5.1 --no-backup --bundle b.tar",
+        ),
+        (  # a rollback: the way is known by its earlier end
+            "kfserving-0.5.1",
+            {"origin": "kfserving-0.6.1"},
+            "rbac kfserving-0.6.1 --from kfserving-0.5.1",
+        ),
+    ],
+)
+def test_the_command_for_the_rights_has_what_the_checks_were_given(
+    release: str, more: dict[str, Any], command: str
+) -> None:
+    catalog = load()
+    target = Target(catalog, catalog.releases[release], (), **more)
+    assert target.rbac == f"kserve-installer {command}"
 
 
 def rights_of(
