@@ -12,7 +12,7 @@ from installer.core.errors import InstallerError, Problem
 
 if TYPE_CHECKING:
     from installer.catalog.sources import SourceOptions
-    from installer.operations.prepare import InstallOptions
+    from installer.operations.choice import InstallOptions
     from installer.plan.settings import Settings
 
 _SETTINGS_LIMIT = 1_000_000
@@ -24,7 +24,7 @@ def install_options(args: Namespace) -> InstallOptions:
 
     Raises InvalidInput for the settings.
     """
-    from installer.operations.prepare import InstallOptions
+    from installer.operations.choice import InstallOptions
 
     catalog = Path(args.catalog) if args.catalog else None
     settings = read_settings(args.settings, args.release, catalog)

@@ -19,8 +19,8 @@ def plan(args: Namespace) -> int:
     from installer.cli.contact import looked_at
     from installer.cli.options import install_options
     from installer.cli.session import reading
+    from installer.operations.choice import choose
     from installer.operations.planning import make_plan
-    from installer.operations.prepare import choose
 
     choice = choose(install_options(args))
     emit = reading(args)

@@ -10,7 +10,8 @@ from installer.core.errors import UsageError
 
 if TYPE_CHECKING:
     from installer.cluster.client import Cluster
-    from installer.operations.prepare import Choice, Prepared
+    from installer.operations.choice import Choice
+    from installer.operations.prepare import Prepared
     from installer.plan.saved import SavedPlan
 
 

@@ -28,7 +28,7 @@ def preflight(args: Namespace) -> int:
         )
     from installer.cli.preflight_view import lines
     from installer.operations import preflight as operation
-    from installer.operations.prepare import choose
+    from installer.operations.choice import choose
 
     selection = operation.Selection(split(args.skip), split(args.only))
     selection.checks()

@@ -23,7 +23,7 @@ def rbac(args: Namespace) -> int:
     """`rbac RELEASE`: roles for install, status and uninstall on stdout."""
     from installer.cli.documents import document
     from installer.cli.options import install_options
-    from installer.operations.prepare import choose
+    from installer.operations.choice import choose
     from installer.operations.rbac import rbac as find
     from installer.preflight.rbac import subject
 

@@ -11,7 +11,7 @@ from installer.core.errors import InstallerError, UsageError
 
 if TYPE_CHECKING:
     from installer.cluster.client import Cluster, Identity
-    from installer.operations.prepare import Choice
+    from installer.operations.choice import Choice
     from installer.preflight.stale_webhooks import Stale
 
 

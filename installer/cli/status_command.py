@@ -13,7 +13,7 @@ from installer.cli.terminal import Terminal
 from installer.core.errors import ExitCode
 
 if TYPE_CHECKING:
-    from installer.operations.prepare import InstallOptions
+    from installer.operations.choice import InstallOptions
 
 
 def status(args: Namespace) -> int:

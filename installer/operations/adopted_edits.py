@@ -9,7 +9,8 @@ from __future__ import annotations
 from installer.cluster.client import Cluster
 from installer.core.cancel import Cancel
 from installer.core.objects import dig
-from installer.operations.prepare import Choice, wanted_maps
+from installer.operations.choice import Choice
+from installer.operations.prepare import wanted_maps
 from installer.operations.upgrade_edits import Outcome
 from installer.plan.edited import EXAMPLE, owners_of_keys, same_image
 from installer.plan.edits import Edit, Edits, onto

@@ -18,9 +18,10 @@ from installer.core.cancel import Cancel
 from installer.core.errors import InstallerError
 from installer.core.events import Emit
 from installer.core.objects import Object, ObjectId, Ref
+from installer.operations.choice import InstallOptions, choose
 from installer.operations.live import read_live
 from installer.operations.planning import previews_of
-from installer.operations.prepare import InstallOptions, PlannedComponent, Prepared, choose, prepare
+from installer.operations.prepare import PlannedComponent, Prepared, prepare
 from installer.operations.preview import Preview
 from installer.plan.diff import ABSENT, Change, compare, path_text, speaks_of
 from installer.plan.drift import RAN_ONCE, Entry, seen_fingerprint

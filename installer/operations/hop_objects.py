@@ -9,7 +9,8 @@ from installer.catalog.model import Catalog
 from installer.cluster.client import Cluster
 from installer.core.cancel import Cancel
 from installer.core.objects import ObjectId
-from installer.operations.prepare import Choice, InstallOptions, wanted_all
+from installer.operations.choice import Choice, InstallOptions
+from installer.operations.prepare import wanted_all
 from installer.plan.hop import Hop, Versions, components_at, stand
 from installer.plan.pruning import KEPT
 from installer.plan.transitions import must_be_recreated

@@ -15,15 +15,9 @@ from installer.cluster.ledger import Ledger, Run
 from installer.core.cancel import Cancel
 from installer.core.errors import ExitCode
 from installer.core.events import Emit, Event
+from installer.operations.choice import Choice, InstallOptions, choose
 from installer.operations.health import await_health
-from installer.operations.prepare import (
-    Choice,
-    InstallOptions,
-    Prepared,
-    check_installed,
-    choose,
-    prepare_first,
-)
+from installer.operations.prepare import Prepared, check_installed, prepare_first
 from installer.operations.prune import prune
 from installer.operations.runs import begin_run, close_failed, end_run
 from installer.operations.tally import Tally

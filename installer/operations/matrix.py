@@ -16,9 +16,10 @@ from installer.core.cancel import Cancel
 from installer.core.checks import WORST_FIRST, Detail, Finding, counts
 from installer.core.errors import ChecksFailed, InstallerError, Interrupted
 from installer.core.events import Emit
+from installer.operations.choice import Choice, InstallOptions
 from installer.operations.live import Blind
 from installer.operations.preflight import Selection, ledger_of, run_bounded, target_for
-from installer.operations.prepare import Choice, InstallOptions, planned_of
+from installer.operations.prepare import planned_of
 from installer.preflight.world import Target, World
 
 Answer = Literal["yes", "findings", "no"]

@@ -16,15 +16,10 @@ from installer.cluster.readiness import readiness
 from installer.core.cancel import Cancel
 from installer.core.events import Emit
 from installer.core.objects import Object, ObjectId, Ref
+from installer.operations.choice import Choice
 from installer.operations.plan_components import ComponentRow, component_rows, workloads_of
 from installer.operations.plan_reasons import action_of, reason_of
-from installer.operations.prepare import (
-    Choice,
-    PlannedComponent,
-    Prepared,
-    check_installed,
-    prepare,
-)
+from installer.operations.prepare import PlannedComponent, Prepared, check_installed, prepare
 from installer.operations.preview import Missing, Preview, preview_all
 from installer.plan.diff import ABSENT, Change, compare
 from installer.plan.drift import Decision

@@ -17,8 +17,9 @@ from installer.core.cancel import Cancel
 from installer.core.checks import Finding, counts
 from installer.core.errors import ChecksFailed, UsageError
 from installer.core.events import Emit, Event
+from installer.operations.choice import Choice
 from installer.operations.live import Blind
-from installer.operations.prepare import Choice, PlannedComponent, Prepared, planned_of
+from installer.operations.prepare import PlannedComponent, Prepared, planned_of
 from installer.operations.runs import this_user
 from installer.preflight.check import CATEGORIES, Check
 from installer.preflight.kubernetes import unreachable

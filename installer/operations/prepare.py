@@ -6,45 +6,25 @@ Reads only. What it returns is shown to the user, confirmed, and executed by `en
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from pathlib import Path
+from dataclasses import dataclass, replace
 
-from installer.catalog.load import load, load_release
 from installer.catalog.manifests import load_each
-from installer.catalog.model import Catalog, Component, Release
-from installer.catalog.resolve import components_of, find_release
-from installer.catalog.sources import SourceOptions
+from installer.catalog.model import Component, Release
 from installer.cluster import ledger as ledgers
 from installer.cluster.client import Cluster, Identity
 from installer.cluster.errors import ApiError
 from installer.cluster.ledger import Ledger
 from installer.core.cancel import Cancel
-from installer.core.errors import ChecksFailed, InvalidInput, Problem, UsageError
+from installer.core.errors import ChecksFailed, InvalidInput, Problem
 from installer.core.events import Emit, Event, silent
 from installer.core.objects import Object, ObjectId, Ref
+from installer.operations.choice import Choice, InstallOptions
 from installer.operations.live import METADATA_KINDS, Blind, read_live
 from installer.plan.drift import Decision, decide
-from installer.plan.edits import Edits, with_edits
-from installer.plan.pruning import KEPT
+from installer.plan.edits import with_edits
+from installer.plan.pruning import prunable
 from installer.plan.settings import Settings, invalid
 from installer.plan.wanted import Wanted, wanted_of
-
-
-@dataclass(frozen=True, slots=True)
-class InstallOptions:
-    """What the user asked for. adopt: components of others that are to be taken over; edits: what
-    is to stay of users' ConfigMaps then. flags: where settings and sources come from, as it was
-    typed, for commands that are printed."""
-
-    release: str
-    settings: Settings = field(default_factory=Settings)
-    sources: SourceOptions = field(default_factory=SourceOptions)
-    take_ownership: bool = False
-    adopt: tuple[str, ...] = ()
-    edits: Edits = field(default_factory=dict)
-    wait: bool = True
-    catalog: Path | None = None
-    flags: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,45 +98,6 @@ class Prepared:
         return self.recorded and not self.prune and not any(i.changes for i in self.planned)
 
 
-@dataclass(frozen=True, slots=True)
-class Choice:
-    """A request that makes sense by itself, before any cluster was asked."""
-
-    options: InstallOptions
-    catalog: Catalog
-    release: Release
-    components: Sequence[Component]
-
-
-def choose(options: InstallOptions) -> Choice:
-    """Look the release up. Raises UsageError when it, or a component to adopt, is unknown;
-    InvalidInput for the catalog and for settings that name no component of it."""
-    # our own catalog was checked as a whole when it was made; another's is checked here
-    catalog = load(options.catalog) if options.catalog else load_release(options.release)
-    release = find_release(catalog, options.release)
-    components = components_of(catalog, release)
-    names = [component.name for component in components]
-    options.settings.check_components(names)
-    _check_adopt(options, names)
-    return Choice(options, catalog, release, components)
-
-
-def _check_adopt(options: InstallOptions, names: Sequence[str]) -> None:
-    for name in options.adopt:
-        if name not in names:
-            raise UsageError(
-                f"--adopt {name}: {options.release} has no component of that name",
-                kind="unknown-component",
-                remedy=f"its components are {', '.join(names)}",
-            )
-        if name in options.settings.external:
-            raise UsageError(
-                f"{name} cannot be adopted and external at once",
-                kind="adopt-external",
-                remedy=f"take {name} out of --adopt, or out of `external` in the settings",
-            )
-
-
 def prepare(cluster: Cluster, choice: Choice, emit: Emit, cancel: Cancel) -> Prepared:
     """Decide an install.
 
@@ -170,7 +111,8 @@ def prepare(cluster: Cluster, choice: Choice, emit: Emit, cancel: Cancel) -> Pre
         ledger = replace(ledger, edits={**ledger.edits, **options.edits})
     planned, external = planned_of(cluster, choice, ledger, emit, cancel)
     keep = {item.ref.identity for part in planned for item in part.wanted}
-    prune = prunable(ledger, keep, components, options.settings)
+    owned = {record.name: record.entries for record in ledger.components.values()}
+    prune = prunable(owned, keep, components, options.settings)
     prepared = Prepared(options, identity, release, planned, external, prune, ledger)
     emit(_planned_event(prepared))
     return prepared
@@ -296,31 +238,6 @@ def _wanted_parts(
     if problems:
         raise invalid(problems)
     return parts
-
-
-def prunable(
-    ledger: Ledger,
-    keep: set[ObjectId],
-    components: Sequence[Component],
-    settings: Settings,
-) -> list[Ref]:
-    """What the ledger owns and nobody wants any more; never Namespaces or CRDs, nor what the
-    catalog says is never pruned, nor what a component that became external holds."""
-    rules = {component.name: component.never_prune for component in components}
-    return [
-        entry.ref
-        for record in ledger.components.values()
-        if record.name not in settings.external
-        for identity, entry in record.entries.items()
-        if identity not in keep
-        and entry.ref.kind not in KEPT
-        and not any(rule.matches(_named(entry.ref)) for rule in rules.get(record.name, ()))
-    ]
-
-
-def _named(ref: Ref) -> Object:
-    metadata = {"name": ref.name, "namespace": ref.namespace}
-    return {"apiVersion": ref.api_version, "kind": ref.kind, "metadata": metadata}
 
 
 class _Scope:

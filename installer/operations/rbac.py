@@ -11,7 +11,7 @@ from installer.catalog.model import Component
 from installer.core.cancel import Cancel
 from installer.core.events import Emit
 from installer.core.objects import Object, ObjectId, Ref
-from installer.operations.prepare import Choice
+from installer.operations.choice import Choice
 from installer.plan.contents import stands, way
 from installer.plan.hop import Hop
 from installer.plan.wanted import Wanted, wanted_of

@@ -10,8 +10,8 @@ from installer.catalog.resolve import components_of
 from installer.cluster.client import Cluster, Identity
 from installer.cluster.ledger import Ledger
 from installer.core.errors import ChecksFailed
+from installer.operations.choice import Choice, InstallOptions
 from installer.operations.preflight import target_for
-from installer.operations.prepare import Choice, InstallOptions
 from installer.preflight.existing_inventory import Installation
 from installer.preflight.existing_read import inventory
 from installer.preflight.existing_verdicts import adoption_refused, version_refused

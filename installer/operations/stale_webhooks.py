@@ -13,7 +13,7 @@ from installer.cluster.client import Cluster, Identity
 from installer.cluster.errors import ApiError
 from installer.core.events import Emit, Event
 from installer.core.objects import ref_of
-from installer.operations.prepare import Choice
+from installer.operations.choice import Choice
 from installer.preflight.existing_read import configurations, inventory, reachable, settled
 from installer.preflight.stale_webhooks import Stale, removable, stale_entries
 from installer.preflight.world import Target, World

@@ -20,7 +20,8 @@ from installer.cluster.ledger import Cursor, Ledger, Upgrade
 from installer.cluster.lock import Lock
 from installer.core.cancel import Cancel
 from installer.core.events import Emit, Event
-from installer.operations.prepare import Choice, InstallOptions, Prepared, prepare
+from installer.operations.choice import Choice, InstallOptions
+from installer.operations.prepare import Prepared, prepare
 from installer.operations.tally import Tally
 from installer.plan.hop import Hop, Versions, components_at, stand
 from installer.plan.merging import Resolutions

@@ -1,10 +1,13 @@
-"""In which order objects that are no longer wanted go, and which of them wait. Pure."""
+"""Which objects are no longer wanted, in which order they go, and which of them wait. Pure."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
-from installer.core.objects import Ref
+from installer.catalog.model import Component
+from installer.core.objects import Object, ObjectId, Ref
+from installer.plan.drift import Entry
+from installer.plan.settings import Settings
 
 KEPT = ("Namespace", "CustomResourceDefinition")
 """Never deleted by pruning: everything in them would go too."""
@@ -22,6 +25,34 @@ _LAST = ("Service", "Secret", "ConfigMap", "ServiceAccount")
 _ROUTING = ("Service", "Gateway", "VirtualService", "DestinationRule", "EnvoyFilter")
 
 _GATEWAYS = ("istio",)
+
+
+def prunable(
+    owned: Mapping[str, Mapping[ObjectId, Entry]],
+    keep: Collection[ObjectId],
+    components: Sequence[Component],
+    settings: Settings,
+) -> list[Ref]:
+    """What the ledger owns and nobody wants any more; never Namespaces or CRDs, nor what the
+    catalog says is never pruned, nor what a component that became external holds.
+
+    owned: the ledger's entries, by component.
+    """
+    rules = {component.name: component.never_prune for component in components}
+    return [
+        entry.ref
+        for name, entries in owned.items()
+        if name not in settings.external
+        for identity, entry in entries.items()
+        if identity not in keep
+        and entry.ref.kind not in KEPT
+        and not any(rule.matches(_named(entry.ref)) for rule in rules.get(name, ()))
+    ]
+
+
+def _named(ref: Ref) -> Object:
+    metadata = {"name": ref.name, "namespace": ref.namespace}
+    return {"apiVersion": ref.api_version, "kind": ref.kind, "metadata": metadata}
 
 
 def in_order(refs: Iterable[Ref]) -> list[Ref]:

@@ -10,9 +10,10 @@ from installer.cluster.client import Identity
 from installer.cluster.ledger import Ledger
 from installer.core.kubernetes_version import KubernetesVersion
 from installer.core.objects import Ref
+from installer.operations.choice import InstallOptions
 from installer.operations.plan_components import ComponentRow
 from installer.operations.planning import ObjectRow, Plan
-from installer.operations.prepare import InstallOptions, Prepared
+from installer.operations.prepare import Prepared
 from installer.plan.diff import compare
 from installer.plan.footprint import Footprint, Image
 

@@ -17,7 +17,7 @@ from installer.cluster.wait import wait_ready
 from installer.core.cancel import Cancel
 from installer.core.events import Event, silent
 from installer.core.objects import Object, Ref
-from installer.operations.prepare import InstallOptions, choose
+from installer.operations.choice import InstallOptions, choose
 from installer.operations.stale_webhooks import find_stale_webhooks, remove_stale_webhooks
 from installer.plan.settings import Settings
 from installer.plan.wanted import Wanted, wanted_of

@@ -11,7 +11,7 @@ from installer.cluster.client import Identity
 from installer.cluster.ledger import Ledger, Upgrade
 from installer.core.errors import ChecksFailed, InstallerError
 from installer.core.kubernetes_version import KubernetesVersion
-from installer.operations.prepare import InstallOptions
+from installer.operations.choice import InstallOptions
 from installer.operations.upgrade import Way, check_hop, check_origin, check_settings, no_way
 from installer.operations.upgrade_hop import UpgradeOptions
 from installer.plan.hop import Path, Skipped

@@ -15,8 +15,8 @@ from installer.core.cancel import Cancel
 from installer.core.checks import Finding
 from installer.core.events import silent
 from installer.operations import preflight as operation
+from installer.operations.choice import InstallOptions, choose
 from installer.operations.preflight import Selection, preflight
-from installer.operations.prepare import InstallOptions, choose
 from installer.plan.settings import Settings
 from installer.preflight.run import run_checks
 from installer.sandbox.lifecycle import SandboxInfo

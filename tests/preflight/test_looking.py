@@ -24,11 +24,11 @@ from installer.core.checks import Detail, failed, note
 from installer.core.errors import InstallerError, Interrupted
 from installer.core.events import silent
 from installer.operations import preflight as operation
+from installer.operations.choice import InstallOptions, choose
 from installer.operations.drift_report import drift
 from installer.operations.matrix import matrix
 from installer.operations.planning import make_plan
 from installer.operations.preflight import Selection
-from installer.operations.prepare import InstallOptions, choose
 from installer.preflight.check import Check
 from installer.preflight.run import run_checks
 from installer.preflight.world import World

@@ -14,9 +14,9 @@ from installer.cli.terminal import Terminal
 from installer.cluster.client import Cluster, Identity
 from installer.core.cancel import Cancel
 from installer.core.events import silent
+from installer.operations.choice import InstallOptions
 from installer.operations.matrix import Matrix, matrix
 from installer.operations.preflight import Selection
-from installer.operations.prepare import InstallOptions
 from installer.preflight.registry import CHECKS
 from installer.sandbox.lifecycle import SandboxInfo
 

@@ -17,7 +17,7 @@ from installer.cluster import ledger
 from installer.cluster.client import Cluster
 from installer.core.cancel import Cancel
 from installer.core.events import silent
-from installer.operations.prepare import InstallOptions, choose
+from installer.operations.choice import InstallOptions, choose
 from installer.operations.rbac import Rbac, rbac
 from installer.preflight.rbac import (
     documents,

@@ -17,7 +17,7 @@ from installer.cluster.errors import ApiError
 from installer.core.cancel import Cancel
 from installer.core.events import silent
 from installer.core.objects import ObjectId, Ref
-from installer.operations.prepare import InstallOptions, choose
+from installer.operations.choice import InstallOptions, choose
 from installer.operations.rbac import wanted_objects
 from installer.plan.drift import Decision
 from installer.preflight.rbac import namespaces_for

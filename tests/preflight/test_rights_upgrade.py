@@ -12,7 +12,7 @@ from installer.catalog.sources import SourceOptions
 from installer.core.cancel import Cancel
 from installer.core.errors import UsageError
 from installer.core.events import silent
-from installer.operations.prepare import InstallOptions, choose
+from installer.operations.choice import InstallOptions, choose
 from installer.operations.rbac import rbac
 from installer.preflight.rbac import subject
 from installer.preflight.rights_needed import Right
