@@ -41,7 +41,8 @@ class OwnerMark:
 
     Exactly one of label, annotation, owner_kind, manager and node_label (of any node) is set; value
     narrows a label or an annotation. title and remove may hold `{name}` and `{namespace}`.
-    adopt: whether taking the objects over is safe; why: a clause where it is not.
+    adopt: whether taking the objects over is safe; why: a clause where whoever it is would put
+    theirs back. lets_go: an adoption makes them let go first (`plan.handover`).
     unless_image: end of the image of an operator that makes it unsafe.
     """
 
@@ -57,6 +58,7 @@ class OwnerMark:
     manager: str = ""
     node_label: str = ""
     why: str = ""
+    lets_go: bool = False
     unless_image: str = ""
     origin: str = ""
 

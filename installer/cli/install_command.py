@@ -86,6 +86,7 @@ def _intent(prepared: Prepared) -> list[tuple[str, str]]:
         ("release", prepared.release.name),
         ("external", ", ".join(component.name for component in prepared.external)),
         ("adopted", ", ".join(prepared.options.adopt)),
+        ("to let go", ", ".join(map(str, prepared.handovers))),
         ("objects", objects + deleted),
     ]
 

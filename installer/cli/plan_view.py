@@ -26,6 +26,7 @@ def lines(plan: Plan, terminal: Terminal, *, verbose: bool) -> Iterator[str]:
     version = identity.git_version.removeprefix("v")
     where = f"{identity.context} ({identity.server}, Kubernetes {version})"
     head = [["release", plan.prepared.release.name], ["cluster", where]]
+    head += [["to let go", str(handover)] for handover in plan.prepared.handovers]
     yield from table(head, indent=0)
     yield ""
     yield from _components(plan, terminal)

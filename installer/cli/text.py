@@ -109,6 +109,9 @@ class Text:
             f"left to do: {_grouped(fields.get('left') or ())}",
         ]
 
+    def _say_handed_over(self, fields: Mapping[str, Any]) -> list[str]:
+        return wording.handed_over(fields)
+
     def _say_planned(self, fields: Mapping[str, Any]) -> list[str]:
         names = ", ".join(f"{c['name']} {c['version']}".rstrip() for c in fields["components"])
         objects = plural(int(fields.get("objects", 0)), "object")

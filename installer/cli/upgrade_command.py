@@ -152,6 +152,7 @@ def _adopt(session: Session, cluster: Cluster, identity: Identity, options: Upgr
         *identity_rows(identity),
         ("release", release),
         ("adopted", ", ".join(choice.options.adopt)),
+        ("to let go", ", ".join(map(str, prepared.handovers))),
     ]
     session.confirm("About to take over", rows)
     installing.execute(cluster, prepared, session.emit, session.cancel, decide)

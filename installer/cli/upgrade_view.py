@@ -26,6 +26,8 @@ def lines(plan: UpgradePlan, args: Namespace) -> Iterator[str]:
     yield f"installed: {plan.ledger.release}{by} on Kubernetes {plan.identity.git_version}"
     for reason in plan.adopted.refused.values() if plan.adopted else ():
         yield f"  cannot be taken over: {reason}"
+    for keeper in plan.adopted.keepers if plan.adopted else ():
+        yield f"  lets go when it is taken over: {keeper}"
     if plan.ledger.upgrade is not None:
         done = ", ".join(plan.ledger.upgrade.done) or "nothing"
         yield f"under way: upgrade to {plan.ledger.upgrade.target}; of this hop are done: {done}"

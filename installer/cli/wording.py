@@ -47,6 +47,20 @@ def counts_line(fields: Mapping[str, Any]) -> str:
     return line + (f", {fields['delete']} to delete" if fields.get("delete") else "")
 
 
+def handed_over(fields: Mapping[str, Any]) -> list[str]:
+    """The lines of a `handed_over` event."""
+    what = ", ".join(fields["components"])
+    place = f"{fields['namespace']}/{fields['name']}"
+    if fields["keeper"] != "helm":
+        operator = "Knative's operator runs on without it"
+        return [f"KnativeServing {place} is gone and {what} stays; {operator}"]
+    left = fields["left"]
+    lines = [f"Helm release {place} let go of {what}: Helm knows nothing of it any more"]
+    if left:
+        lines.append(f"no part of the release, and left as they are: {', '.join(left)}")
+    return lines
+
+
 def checks_line(counts: Mapping[str, int]) -> str:
     """`30 checks ok, 2 warnings, 1 failed` from the numbers by verdict."""
     said = [f"{plural(counts.get('ok', 0), 'check')} ok"]

@@ -21,6 +21,7 @@ from installer.core.objects import Object, ObjectId, Ref, dig
 from installer.core.words import plural
 from installer.plan.drift import MANAGER
 from installer.plan.fields import takeover, vanished
+from installer.plan.handover import unmarked
 
 WORKERS = 16
 LEFTOVERS = ("kubectl-client-side-apply", "kubectl", "before-first-apply")
@@ -55,6 +56,7 @@ def apply_all(
     live: Mapping[ObjectId, Object] | None = None,
     expected: Collection[tuple[str, str]] = (),
     forced: Collection[Ref] = (),
+    former: Mapping[Ref, Collection[str]] | None = None,
     on_result: Callable[[Applied], None] | None = None,
     workers: int = WORKERS,
 ) -> list[Applied]:
@@ -63,14 +65,14 @@ def apply_all(
     live: the objects as last listed, by identity: tells changed from unchanged, and whether an
     earlier kubectl's fields are to be taken over. expected: (group, kind) that this run installs,
     so that "not served" passes for a while. forced: objects whose fields are taken from any
-    manager.
+    manager. former: managers who let go of an object, so that all that they own of it becomes ours.
 
     on_result: called in the calling thread, once per object, as soon as its answer is there.
 
     Raises the ApiError of the first object that failed for good, after those already sent were
     answered; ApiError `field-conflict` naming all conflicts, after everything else was applied.
     """
-    job = _Job(cluster, live, frozenset(expected), frozenset(forced))
+    job = _Job(cluster, live, frozenset(expected), frozenset(forced), former or {})
     outcome = _Outcome()
     left = deque(range(len(items)))
     with ThreadPoolExecutor(max_workers=min(workers, len(items) or 1)) as pool:
@@ -127,11 +129,13 @@ class _Job:
         live: Mapping[ObjectId, Object] | None,
         expected: frozenset[tuple[str, str]],
         forced: frozenset[Ref],
+        former: Mapping[Ref, Collection[str]],
     ) -> None:
         self._cluster = cluster
         self._live = live
         self._expected = expected
         self._forced = forced
+        self._former = former
         self._rediscovery = threading.Lock()
 
     def apply(self, item: Item) -> Applied:
@@ -197,16 +201,22 @@ class _Job:
         return self._live.get(ref.identity) if self._live is not None else None
 
     def _take_over(self, ref: Ref, known: Object) -> Object:
-        """Make fields that kubectl's client-side apply owns ours, so that we can remove them too.
+        """Make fields that kubectl's client-side apply owns ours, so that we can remove them too,
+        and those of whoever lets go of the object.
 
-        Otherwise a field that a newer release no longer has would stay for ever: kubectl's entry
+        Otherwise a field that a newer release no longer has would stay for ever: their entry
         would keep it.
         """
-        patch = takeover(known, LEFTOVERS, MANAGER)
-        if patch is None:
+        former = self._former.get(ref, ())
+        fields = takeover(known, LEFTOVERS, MANAGER, former)
+        marks = unmarked(known) if fields is None and former else None
+        if fields is None and marks is None:
             return known
         try:
-            self._cluster.patch(ref, patch, type="json")
+            if fields is not None:
+                self._cluster.patch(ref, fields, type="json")
+            else:
+                self._cluster.patch(ref, marks)
         except ApiError as error:
             if error.failure.kind not in ("conflict", "invalid", "not-found"):
                 raise

@@ -14,6 +14,7 @@ from installer.cluster.records import ComponentRecord, Cursor, Ledger, Run, Upgr
 from installer.core.objects import Ref
 from installer.plan.drift import Entry
 from installer.plan.edits import Edit, Edits
+from installer.plan.handover import KEEPERS, Handover
 
 FORMAT = 1
 RUNS_KEPT = 10
@@ -44,6 +45,9 @@ def stack_text(ledger: Ledger) -> str:
             name: {key: [edit.value, edit.onto] for key, edit in keys.items()}
             for name, keys in ledger.edits.items()
         },
+        "handovers": [
+            {slot: getattr(item, slot) for slot in Handover.__slots__} for item in ledger.handovers
+        ],
         "runs": [{s: getattr(run, s) for s in Run.__slots__} for run in ledger.runs[-RUNS_KEPT:]],
     }
     return json.dumps(document, indent=1)
@@ -65,6 +69,7 @@ def stack_of(text: object) -> Ledger:
         before=_of(data, "before", str) if "before" in data else "",
         upgrade=_upgrade(data.get("upgrade")),
         edits=_edits(data.get("edits", {})),
+        handovers=_handovers(data.get("handovers", [])),
     )
 
 
@@ -190,6 +195,19 @@ def _edits(data: object) -> Edits:
                 _check_text("an edit", part)
             found.setdefault(name, {})[key] = Edit(*pair)
     return found
+
+
+def _handovers(data: object) -> tuple[Handover, ...]:
+    if not isinstance(data, list) or not all(isinstance(item, dict) for item in data):
+        raise Damaged("handovers is no list of objects")
+    found = []
+    for item in data:
+        keeper = next((known for known in KEEPERS if known == item.get("keeper")), None)
+        if keeper is None:
+            raise Damaged(f"a handover has keeper {item.get('keeper')!r}, which is none")
+        where = (_of(item, "namespace", str), _of(item, "name", str))
+        found.append(Handover(keeper, *where, _texts(item, "components"), _texts(item, "managers")))
+    return tuple(found)
 
 
 def _cursor(data: object) -> Cursor | None:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from installer.core.objects import ObjectId
 from installer.plan.drift import Entry
 from installer.plan.edits import Edits
+from installer.plan.handover import Handover
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +93,7 @@ class Ledger:
     release: of an upgrade under way the one that the present hop began at. before: the release
     that it was upgraded from last, empty without one. names: the components it is made of;
     components: the records of those whose record is there. edits: what upgrades have kept of
-    users' edits.
+    users' edits. handovers: whoever is yet to let go of what is being adopted.
     """
 
     release: str = ""
@@ -104,6 +105,7 @@ class Ledger:
     before: str = ""
     upgrade: Upgrade | None = None
     edits: Edits = field(default_factory=dict)
+    handovers: tuple[Handover, ...] = ()
     components: Mapping[str, ComponentRecord] = field(default_factory=dict)
 
     @property

@@ -38,6 +38,16 @@ SCHEMA: dict[str, tuple[str, dict[str, str]]] = {
             "seconds": "number",
         },
     ),
+    "handed_over": (
+        "whoever kept objects that are adopted has let go of them",
+        {
+            "keeper": "string: helm or knative-operator",
+            "namespace": "string",
+            "name": "string: of the Helm release, or of the KnativeServing",
+            "components": "list of strings: adopted from it",
+            "left": "list of strings: objects of it that the release does not have, and that stay",
+        },
+    ),
     "planned": (
         "what is to be done is known; nothing was written yet",
         {

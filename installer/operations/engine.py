@@ -223,6 +223,7 @@ class Engine:
             live={key: obj for key, obj in part.live.items() if key not in gone},
             expected=self._kinds,
             forced={item.ref for item in items if self._prepared.forced(item)},
+            former={item.ref: self._prepared.former(item) for item in items},
             on_result=answered,
         )
 

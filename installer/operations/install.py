@@ -15,7 +15,9 @@ from installer.cluster.ledger import Ledger, Run
 from installer.core.cancel import Cancel
 from installer.core.errors import ExitCode
 from installer.core.events import Emit, Event
+from installer.core.objects import ObjectId
 from installer.operations.choice import Choice, InstallOptions, choose
+from installer.operations.handovers import let_go_first, let_go_last
 from installer.operations.health import await_health
 from installer.operations.prepare import Prepared, check_installed, prepare_first
 from installer.operations.prune import prune
@@ -92,8 +94,10 @@ def execute(
         ledgers.write_stack(cluster, ledger)
         engine = Engine(cluster, prepared, lock, emit, cancel)
         try:
+            let_go_first(cluster, prepared.handovers, emit, cancel)
             engine.run()
             prune(cluster, prepared, engine.tally, emit)
+            let_go_last(cluster, prepared.handovers, _held(prepared), emit)
         except BaseException as error:
             close_failed(cluster, ledger, run, error)
             raise
@@ -129,13 +133,20 @@ def _opened(prepared: Prepared, run: Run) -> Ledger:
         settings=prepared.options.settings.digest(),
         external=tuple(component.name for component in prepared.external),
         names=tuple(part.component.name for part in prepared.planned),
+        handovers=prepared.handovers,
         runs=(*prepared.ledger.runs, run),
     )
 
 
+def _held(prepared: Prepared) -> set[ObjectId]:
+    """What is ours once the install is done."""
+    ours = {item.ref.identity for part in prepared.planned for item in part.wanted}
+    return ours | prepared.ledger.owners().keys()
+
+
 def _closed(ledger: Ledger, run: Run, waited: bool) -> Ledger:
     ended = end_run(run, "done", "" if waited else "applied, and not waited for")
-    return replace(ledger, state="installed", runs=(*ledger.runs[:-1], ended))
+    return replace(ledger, state="installed", handovers=(), runs=(*ledger.runs[:-1], ended))
 
 
 def _tell_resumption(prepared: Prepared, emit: Emit) -> None:

@@ -124,6 +124,7 @@ class Plan:
                 "kubernetes": identity.git_version,
                 "nodes": identity.nodes,
             },
+            "let_go": [str(handover) for handover in self.prepared.handovers],
             "differs": self.differs,
             "unfinished": self.unfinished,
             "components": [row.to_dict() for row in self.components],
@@ -175,7 +176,15 @@ def previews_of(
     ]
     live = {key: obj for part in prepared.planned for key, obj in part.live.items()}
     missing = missing_of(cluster, prepared, live)
-    return preview_all(cluster, items, live, missing, forced=prepared.forced, cancel=cancel)
+    return preview_all(
+        cluster,
+        items,
+        live,
+        missing,
+        forced=prepared.forced,
+        former=prepared.former,
+        cancel=cancel,
+    )
 
 
 def missing_of(cluster: Cluster, prepared: Prepared, live: Mapping[ObjectId, Object]) -> Missing:

@@ -19,7 +19,12 @@ from installer.core.errors import ChecksFailed, UsageError
 from installer.core.events import Emit, Event
 from installer.operations.choice import Choice
 from installer.operations.live import Blind
-from installer.operations.prepare import PlannedComponent, Prepared, planned_of
+from installer.operations.prepare import (
+    PlannedComponent,
+    Prepared,
+    adopted_from,
+    planned_of,
+)
 from installer.operations.runs import this_user
 from installer.preflight.check import CATEGORIES, Check
 from installer.preflight.kubernetes import unreachable
@@ -186,6 +191,7 @@ def target_for(
         take_ownership=choice.options.take_ownership,
         adopt=choice.options.adopt,
         flags=choice.options.flags,
+        handovers=adopted_from(planned, choice.options.adopt),
     )
 
 

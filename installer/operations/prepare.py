@@ -5,7 +5,7 @@ Reads only. What it returns is shown to the user, confirmed, and executed by `en
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from installer.catalog.manifests import load_each
@@ -22,6 +22,7 @@ from installer.operations.choice import Choice, InstallOptions
 from installer.operations.live import METADATA_KINDS, Blind, read_live
 from installer.plan.drift import Decision, decide
 from installer.plan.edits import with_edits
+from installer.plan.handover import UNTRACKED, Handover, handovers_of, united
 from installer.plan.pruning import prunable
 from installer.plan.settings import Settings, invalid
 from installer.plan.wanted import Wanted, wanted_of
@@ -50,6 +51,8 @@ class Prepared:
     """A decided install: nothing was written yet.
 
     recreate: objects to be deleted first, since a field differs that cannot be changed in place.
+    handovers: who is to let go of what is adopted, those of an earlier run that did not end
+    included.
     """
 
     options: InstallOptions
@@ -60,6 +63,7 @@ class Prepared:
     prune: Sequence[Ref]
     ledger: Ledger
     recreate: frozenset[ObjectId] = frozenset()
+    handovers: tuple[Handover, ...] = ()
 
     def count(self, decision: Decision) -> int:
         """How many objects have this decision."""
@@ -78,6 +82,15 @@ class Prepared:
         asked = self.options.take_ownership or item.component in self.options.adopt
         return asked or self.applied(item)
 
+    def former(self, item: Wanted) -> frozenset[str]:
+        """Managers who let go of an object: all that they own of it becomes ours."""
+        return frozenset(
+            manager
+            for handover in self.handovers
+            if item.component in handover.components
+            for manager in (UNTRACKED, *handover.managers)
+        )
+
     def applied(self, item: Wanted) -> bool:
         """Whether the ledger says that we have applied this object."""
         return self.ledger.applied(item.component, item.ref.identity)
@@ -88,6 +101,7 @@ class Prepared:
         return (
             self.ledger.state == "installed"
             and not self.ledger.lost
+            and not self.ledger.handovers
             and self.ledger.release == self.release.name
             and self.ledger.settings == self.options.settings.digest()
         )
@@ -113,9 +127,25 @@ def prepare(cluster: Cluster, choice: Choice, emit: Emit, cancel: Cancel) -> Pre
     keep = {item.ref.identity for part in planned for item in part.wanted}
     owned = {record.name: record.entries for record in ledger.components.values()}
     prune = prunable(owned, keep, components, options.settings)
-    prepared = Prepared(options, identity, release, planned, external, prune, ledger)
+    handovers = united([*ledger.handovers, *adopted_from(planned, options.adopt)])
+    prepared = Prepared(
+        options, identity, release, planned, external, prune, ledger, handovers=handovers
+    )
     emit(_planned_event(prepared))
     return prepared
+
+
+def adopted_from(
+    planned: Sequence[PlannedComponent], adopt: Collection[str]
+) -> tuple[Handover, ...]:
+    """Who keeps the objects of the components that are adopted."""
+    return handovers_of(
+        (part.component.name, part.live[item.ref.identity])
+        for part in planned
+        if part.component.name in adopt
+        for item in part.wanted
+        if item.ref.identity in part.live
+    )
 
 
 def prepare_first(cluster: Cluster, choice: Choice, emit: Emit, cancel: Cancel) -> Prepared:

@@ -69,12 +69,13 @@ def preview_all(
     missing: Missing,
     *,
     forced: Callable[[Wanted], bool],
+    former: Callable[[Wanted], Collection[str]],
     cancel: Cancel,
 ) -> dict[ObjectId, Preview]:
     """Previews of objects that are to be written, asked in parallel.
 
     live: as listed; of METADATA_KINDS only metadata, so that these are read again. forced: whether
-    the install takes an object's fields from other managers.
+    the install takes an object's fields from other managers; former: managers who let go of it.
     Raises what cancels the run; a request that fails is told in its preview.
     """
     if not items:
@@ -87,7 +88,7 @@ def preview_all(
         known = live.get(item.ref.identity)
         if known is not None and item.ref.kind in METADATA_KINDS:
             known = own.get(item.ref)
-        return _preview(own, item, known, missing, forced(item))
+        return _preview(own, item, known, missing, forced(item), former(item))
 
     try:
         with ThreadPoolExecutor(min(WORKERS, len(items))) as pool:
@@ -98,7 +99,12 @@ def preview_all(
 
 
 def _preview(
-    cluster: Cluster, item: Wanted, known: Object | None, missing: Missing, force: bool
+    cluster: Cluster,
+    item: Wanted,
+    known: Object | None,
+    missing: Missing,
+    force: bool,
+    former: Collection[str],
 ) -> Preview:
     if known is None:
         return _created(cluster, item, missing.why(item.ref))
@@ -111,13 +117,14 @@ def _preview(
         # what our body says of the object, against what is there of it
         changes = compare(restricted(known, item.body), item.body)
         return Preview(known, item.body, changes, conflicts, force, answer)
-    after = _taken_over(cluster, known, answer)
+    after = _taken_over(cluster, known, answer, former)
     return Preview(known, after, compare(known, after), conflicts, force)
 
 
-def _taken_over(cluster: Cluster, known: Object, after: Object) -> Object:
-    """With what an install takes over from an earlier kubectl: fields that only it had go."""
-    pruned = without_leftovers(known, after, LEFTOVERS, MANAGER)
+def _taken_over(cluster: Cluster, known: Object, after: Object, former: Collection[str]) -> Object:
+    """With what an install takes over from an earlier kubectl, and from whoever lets go of the
+    object: fields that only they had go."""
+    pruned = without_leftovers(known, after, LEFTOVERS, former)
     if pruned is None:
         return after
     version = dig(known, "metadata", "resourceVersion")

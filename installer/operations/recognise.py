@@ -23,10 +23,12 @@ ALL = "all"
 
 @dataclass(frozen=True, slots=True)
 class Recognised:
-    """release: its name. refused: why components cannot be taken over, by name, as clauses."""
+    """release: its name. refused: why components cannot be taken over, by name, as clauses.
+    keepers: whoever is made to let go of what is taken over, as titles."""
 
     release: str
     refused: Mapping[str, str]
+    keepers: Sequence[str] = ()
 
 
 def recognise(
@@ -51,14 +53,16 @@ def recognise(
     external = options.settings.external
     release = release_of(catalog, running, external)
     parts = {c.name: c for c in components_of(catalog, catalog.releases[release])}
-    adopted = adopting(options, catalog, release).adopt
+    adopted = set(adopting(options, catalog, release).adopt)
     refused = {
         name: f"{found}: {why}"
         for found in installations
         if (name := str(found.project.component)) in adopted
         and (why := adoption_refused(parts[name], found))
     }
-    return Recognised(release, refused)
+    taken = (f.owner for f in installations if str(f.project.component) in adopted - refused.keys())
+    keepers = {owner.title for owner in taken if owner.lets_go}
+    return Recognised(release, refused, sorted(keepers))
 
 
 def release_of(

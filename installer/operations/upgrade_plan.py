@@ -100,6 +100,7 @@ class UpgradePlan:
                 "state": self.ledger.state,
                 "by_others": self.adopted is not None,
                 "not_adopted": dict(self.adopted.refused) if self.adopted else {},
+                "let_go": list(self.adopted.keepers) if self.adopted else [],
                 "components": {r.name: r.version for r in self.ledger.components.values()},
                 "upgrade": None
                 if self.ledger.upgrade is None

@@ -124,18 +124,20 @@ LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
 
 
 def takeover(
-    obj: Mapping[str, Any], leftovers: Collection[str], manager: str
+    obj: Mapping[str, Any],
+    leftovers: Collection[str],
+    manager: str,
+    former: Collection[str] = (),
 ) -> list[dict[str, Any]] | None:
     """A JSON patch that gives `manager` the fields of leftover client-side appliers.
 
     Their `Update` entries are laid over our `Apply` entry and removed, and kubectl's annotation
     with them. It fails unless the object is still at the version it was read at. None when there
     is nothing to take over: without that annotation kubectl's client-side apply was not here.
+    former: managers whose fields become ours as well, however they have written them.
     """
-    if LAST_APPLIED not in dig(obj, "metadata", "annotations", default={}):
-        return None
     entries: list[dict[str, Any]] = dig(obj, "metadata", "managedFields", default=[])
-    taken = [entry for entry in entries if is_leftover(entry, leftovers)]
+    taken = going(obj, leftovers, former)
     if not taken:
         return None
     ours = [e for e in entries if e.get("manager") == manager and e.get("operation") == "Apply"]
@@ -159,15 +161,29 @@ def takeover(
             "value": dig(obj, "metadata", "resourceVersion"),
         },
     ]
+    if LAST_APPLIED not in dig(obj, "metadata", "annotations", default={}):
+        return patch
     path = "/metadata/annotations/" + LAST_APPLIED.replace("/", "~1")
     return [*patch, {"op": "remove", "path": path}]
 
 
-def is_leftover(entry: Mapping[str, Any], leftovers: Collection[str]) -> bool:
+def going(
+    obj: Mapping[str, Any], leftovers: Collection[str], former: Collection[str] = ()
+) -> list[dict[str, Any]]:
+    """The entries of managedFields that `takeover` gives to us."""
+    entries: list[dict[str, Any]] = dig(obj, "metadata", "managedFields", default=[])
+    applied = LAST_APPLIED in dig(obj, "metadata", "annotations", default={})
+    return [e for e in entries if (applied and _is_leftover(e, leftovers)) or _is_of(e, former)]
+
+
+def _is_leftover(entry: Mapping[str, Any], leftovers: Collection[str]) -> bool:
     """Whether an entry of managedFields is of a leftover client-side applier."""
+    return entry.get("operation") == "Update" and _is_of(entry, leftovers)
+
+
+def _is_of(entry: Mapping[str, Any], managers: Collection[str]) -> bool:
     return (
-        entry.get("manager") in leftovers
-        and entry.get("operation") == "Update"
+        entry.get("manager") in managers
         and not entry.get("subresource")
         # before Kubernetes 1.22 entries of a subresource were not marked
         and "f:status" not in (entry.get("fieldsV1") or {})

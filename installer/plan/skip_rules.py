@@ -35,6 +35,22 @@ RULES = (
 )
 
 
+_TAKEN_OVER_IN_A_STEP = ("istio", "cert-manager")
+"""Components that an adoption may bring one minor version further, which is what upstream's own
+scripts are behind; from 1.0 on, since before it a minor version may break anything. Others move in
+hops, which do more than apply manifests. Source: https://istio.io/v1.9/docs/setup/upgrade/in-place,
+https://cert-manager.io/docs/installation/upgrade: one minor version at a time."""
+
+
+def taken_over_in_a_step(component: str, current: str, target: str) -> bool:
+    """Whether an adoption may bring a component from one version to a later one."""
+    have, want = version_of(current), version_of(target)
+    if have[:2] == want[:2]:
+        return have <= want
+    step = have[0] == want[0] > 0 and have[1] + 1 == want[1]
+    return step and component in _TAKEN_OVER_IN_A_STEP
+
+
 def rule_of(component: str) -> SkipRule | None:
     """The rule of a component; None when any later version may follow any earlier one."""
     return next((rule for rule in RULES if rule.component == component), None)

@@ -14,31 +14,34 @@ from installer.plan.fields import (
     LAST_APPLIED,
     Fields,
     element_keys,
-    is_leftover,
+    going,
     laid_over,
-    takeover,
 )
 
 
 def without_leftovers(
-    known: Mapping[str, Any], after: Object, leftovers: Collection[str], manager: str
+    known: Mapping[str, Any],
+    after: Object,
+    leftovers: Collection[str],
+    former: Collection[str] = (),
 ) -> Object | None:
     """`after` without the fields that only leftover managers own; None when none are taken over.
 
-    known: the object as it is; after: what an apply alone would make of it. What the server would
-    then fill in by itself is not known here.
+    known: the object as it is; after: what an apply alone would make of it. former: as of
+    `fields.takeover`. What the server would then fill in by itself is not known here.
     """
-    if takeover(known, leftovers, manager) is None:
+    taken = going(known, leftovers, former)
+    if not taken:
         return None
-    going: Fields = {}
+    lost: Fields = {}
     kept: Fields = {}
-    for entry in dig(known, "metadata", "managedFields", default=[]):
-        if is_leftover(entry, leftovers):
-            going = laid_over(going, entry.get("fieldsV1") or {})
+    for entry in taken:
+        lost = laid_over(lost, entry.get("fieldsV1") or {})
+    staying = going(after, leftovers, former)
     for entry in dig(after, "metadata", "managedFields", default=[]):
-        if not is_leftover(entry, leftovers):
+        if entry not in staying:
             kept = laid_over(kept, entry.get("fieldsV1") or {})
-    pruned: Object = _pruned(after, going, kept)
+    pruned: Object = _pruned(after, lost, kept)
     annotations = dig(pruned, "metadata", "annotations", default={})
     if LAST_APPLIED in annotations:
         rest = {key: value for key, value in annotations.items() if key != LAST_APPLIED}
@@ -47,23 +50,23 @@ def without_leftovers(
     return pruned
 
 
-def _pruned(node: Any, going: Fields, kept: Fields) -> Any:
-    """A copy of `node` without what `going` covers and `kept` does not."""
+def _pruned(node: Any, lost: Fields, kept: Fields) -> Any:
+    """A copy of `node` without what `lost` covers and `kept` does not."""
     if isinstance(node, Mapping):
         result = dict(node)
         for name in node:
             key = f"f:{name}"
-            if key not in going:
+            if key not in lost:
                 continue
             if key not in kept:
                 del result[name]
-            elif going[key] and kept[key]:
-                result[name] = _pruned(node[name], going[key], kept[key])
+            elif lost[key] and kept[key]:
+                result[name] = _pruned(node[name], lost[key], kept[key])
         return result
     if isinstance(node, list):
-        pairs = [(item, _key_of(item, going), _key_of(item, kept)) for item in node]
+        pairs = [(item, _key_of(item, lost), _key_of(item, kept)) for item in node]
         return [
-            _pruned(item, going[one], kept[other]) if one and other else item
+            _pruned(item, lost[one], kept[other]) if one and other else item
             for item, one, other in pairs
             if not one or other
         ]

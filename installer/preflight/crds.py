@@ -86,7 +86,7 @@ def _foreign(world: World) -> Iterator[Detail]:
 def owned_by(owner: Owner, name: str, take: bool) -> Iterator[Detail]:
     """What it means that somebody else put a CRD there. Pure."""
     about = f"{_CRD} {name}"
-    if owner.adopt or owner.kind == "unknown":
+    if not owner.comes_back or owner.kind == "unknown":
         yield note(f"{name} was put there by {owner.title}; it becomes ours", about)
         return
     reason = f"{name} belongs to {owner.title}: {owner.why}"

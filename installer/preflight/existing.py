@@ -14,6 +14,11 @@ from installer.preflight.check import Check
 from installer.preflight.dead_conversions import conversion_verdicts, unconverted
 from installer.preflight.existing_external import EXTERNAL_CHECKS
 from installer.preflight.existing_halves import halves
+from installer.preflight.existing_handover import (
+    handover_verdicts,
+    unfit_for_adoption,
+    unlike_keepers,
+)
 from installer.preflight.existing_inventory import Inventory
 from installer.preflight.existing_read import (
     configurations,
@@ -55,6 +60,7 @@ def _release(world: World) -> Iterator[Detail]:
 def _components(world: World) -> Iterator[Detail]:
     (stock, lacking), data = what_runs(world), load_foreign()
     external = {component.name for component in world.target.external}
+    wanted = {item.ref.identity for item in world.target.wanted}
     for component in world.target.components:
         project = data.of_component(component.name)
         if project is None or component.name in external:
@@ -64,6 +70,12 @@ def _components(world: World) -> Iterator[Detail]:
             continue
         for installation in found:
             yield foreign(component, installation, world.target.adopt)
+            if component.name in world.target.adopt and wanted:
+                yield from unfit_for_adoption(
+                    installation, wanted, component.name, world.target.handovers
+                )
+    yield from unlike_keepers(stock, world.target.handovers, external)
+    yield from handover_verdicts(world)
     yield from _bystanders(stock, world)
     yield from lacking
 

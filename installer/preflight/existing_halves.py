@@ -30,9 +30,10 @@ def halves(
             yield _without_controllers(project, definitions, wanted, adopt)
         if installations and not any(d.name == project.essential for d in definitions):
             yield _without_definitions(project, inventory, external)
+    served = {"knative-serving", "net-istio"} & set(wanted) - set(adopt)
     if inventory.operators and not inventory.of(_operator(foreign)):
         place = inventory.operators[0]
-        detail = failed if {"knative-serving", "net-istio"} & set(wanted) else warning
+        detail = failed if served else warning
         yield detail(
             f"namespace {place} has a KnativeServing, and Knative's operator does not run",
             "bring the operator back, or take the finalizers from the KnativeServing and delete it",
@@ -51,7 +52,7 @@ def _without_controllers(
     adopt: Collection[str],
 ) -> Detail:
     first = f"CustomResourceDefinition {definitions[0].name}"
-    stands = next((d.owner for d in definitions if not d.owner.adopt), definitions[0].owner)
+    stands = next((d.owner for d in definitions if d.owner.comes_back), definitions[0].owner)
     count = len(definitions)
     what = f"{count} CRDs of {project.title} are" if count > 1 else f"a CRD of {project.title} is"
     reason = f"{what} here without its controllers, from {stands.title}"
@@ -59,7 +60,7 @@ def _without_controllers(
     if project.component not in wanted:
         remedy = "nothing has to be done; to delete them deletes their custom resources too"
         return warning(reason, remedy, first, **data)
-    if stands.adopt or stands.kind == "ours":
+    if not stands.comes_back or stands.kind == "ours":
         remedy = "the install takes them over; custom resources that are left become active again"
         return warning(reason, remedy, first, **data)
     if project.component in adopt:

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from installer.catalog.foreign import Foreign, Project
 from installer.cluster.readiness import readiness
 from installer.core.objects import Object, ObjectId, Ref, containers, dig, ref_of
+from installer.plan.handover import KNATIVE_SERVING, RELEASE_NAME, RELEASE_NAMESPACE
 from installer.preflight.existing_owner import (
     OURS,
     Owner,
@@ -59,7 +60,7 @@ class Installation:
     def owner(self) -> Owner:
         """Whoever would put things back, before those who would not."""
         owners = [workload.owner for workload in self.workloads]
-        return next((owner for owner in owners if not owner.adopt), owners[0])
+        return min(owners, key=lambda owner: (owner.adopt, not owner.comes_back))
 
     @property
     def versions(self) -> tuple[str, ...]:
@@ -170,21 +171,21 @@ def _owner(obj: Object, seen: Seen, foreign: Foreign, images: Collection[str]) -
     owner = owner_of(obj, foreign.owners, images, seen.node_labels)
     if owner.kind == "helm":
         return _with_release_state(owner, obj, seen)
-    if owner.adopt and ref_of(obj).namespace in seen.operators:
-        operator = next(mark for mark in foreign.owners if mark.owner_kind == "KnativeServing")
+    if not owner.comes_back and ref_of(obj).namespace in seen.operators:
+        operator = next(mark for mark in foreign.owners if mark.owner_kind == KNATIVE_SERVING)
         texts = {"name": "knative-serving", "namespace": ref_of(obj).namespace}
         title, remove = operator.title.format(**texts), operator.remove.format(**texts)
-        return Owner(operator.name, title, False, operator.why, remove)
+        return Owner(operator.name, title, operator.adopt, operator.why, remove, operator.lets_go)
     return owner
 
 
 def _with_release_state(owner: Owner, obj: Object, seen: Seen) -> Owner:
-    name = marked(obj, "meta.helm.sh/release-name")
-    namespace = marked(obj, "meta.helm.sh/release-namespace")
+    name = marked(obj, RELEASE_NAME)
+    namespace = marked(obj, RELEASE_NAMESPACE)
     status = seen.releases.get((namespace, name), "")
     if status in ("", "deployed"):
         return owner
-    return Owner(owner.kind, f"{owner.title} ({status})", owner.adopt, owner.why, owner.remove)
+    return replace(owner, title=f"{owner.title} ({status})")
 
 
 def _workload(

@@ -13,7 +13,8 @@ from installer.core.objects import Object, dig
 class Owner:
     """Who installed something. kind: `ours`, `unknown`, or the name of a mark's owner.
 
-    adopt: whether taking it over is safe; why: a clause where it is not. remove: how to remove it.
+    adopt: whether taking it over is safe; why: a clause where they would put theirs back, which
+    they do not where they are made to let go (lets_go). remove: how to remove it.
     """
 
     kind: str
@@ -21,6 +22,12 @@ class Owner:
     adopt: bool = False
     why: str = ""
     remove: str = ""
+    lets_go: bool = False
+
+    @property
+    def comes_back(self) -> bool:
+        """Whether they would put theirs back, if nothing but the objects were taken over."""
+        return self.lets_go or not self.adopt
 
 
 UNKNOWN = Owner("unknown", "somebody unknown", True, remove="remove it the way it was installed")
@@ -65,6 +72,7 @@ def owner_of(
             mark.why
             or (f"an operator ({mark.unless_image}) would put it back" if operator else ""),
             mark.remove.format(**texts),
+            mark.lets_go,
         )
     return UNKNOWN
 

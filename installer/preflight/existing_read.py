@@ -6,16 +6,17 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 from installer.catalog.foreign import load_foreign
+from installer.cluster import helm
 from installer.cluster.errors import ApiError
 from installer.core.checks import Detail, unknown
 from installer.core.errors import InstallerError
 from installer.core.objects import Object, ObjectId, Ref, dig
 from installer.plan.drift import Entry
+from installer.plan.handover import OPERATOR_GROUP, RELEASE_NAME
 from installer.preflight.existing_inventory import Inventory, Seen, take_stock
 from installer.preflight.world import LEDGER, World
 
 _WORKLOADS = ("Deployment", "StatefulSet")
-_OPERATOR_GROUP = "operator.knative.dev"
 _REGISTRATION = "admissionregistration.k8s.io/v1"
 CONFIGURATIONS = ("MutatingWebhookConfiguration", "ValidatingWebhookConfiguration")
 
@@ -118,31 +119,17 @@ def _read(world: World, *, partly: bool = False) -> Inventory:
 
 def _knative_servings(world: World) -> list[Object]:
     """Each KnativeServing, from which Knative's operator installs in its namespace."""
-    for version in world.cluster.discovery().versions(_OPERATOR_GROUP):
-        return world.listed(f"{_OPERATOR_GROUP}/{version}", "KnativeServing", metadata_only=True)
+    for version in world.cluster.discovery().versions(OPERATOR_GROUP):
+        return world.listed(f"{OPERATOR_GROUP}/{version}", "KnativeServing", metadata_only=True)
     return []
 
 
 def _helm_releases(world: World, workloads: list[Object]) -> dict[tuple[str, str], str]:
-    """Status of each Helm release by (namespace, name), where there are any and we may look.
-
-    Helm 3 keeps each revision in a Secret `sh.helm.release.v1.NAME.vN` labelled with name, status
-    and version (helm/helm, pkg/storage/driver/secrets.go); only metadata is read.
-    """
-    mark = "meta.helm.sh/release-name"
-    if not any(dig(item, "metadata", "annotations", mark) for item in workloads):
+    """Status of each Helm release by (namespace, name), where there are any and we may look."""
+    if not any(dig(item, "metadata", "annotations", RELEASE_NAME) for item in workloads):
         return {}
     try:
-        secrets = world.cluster.list(
-            "v1", "Secret", label_selector="owner=helm", metadata_only=True
-        ).items
+        found = helm.revisions(world.cluster)
     except ApiError:
         return {}  # it only adds a word to a reason
-    newest: dict[tuple[str, str], tuple[int, str]] = {}
-    for secret in secrets:
-        labels = dig(secret, "metadata", "labels", default={})
-        key = (str(dig(secret, "metadata", "namespace")), str(labels.get("name") or ""))
-        number = str(labels.get("version") or "0")
-        version = int(number) if number.isdigit() else 0
-        newest[key] = max(newest.get(key, (0, "")), (version, str(labels.get("status") or "")))
-    return {key: status for key, (_, status) in newest.items()}
+    return {key: history[-1].status for key, history in found.items()}

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from installer.catalog.model import Catalog, Component
 from installer.core.checks import Detail, failed, note, warning
 from installer.core.kubernetes_version import KubernetesVersion
+from installer.plan.skip_rules import taken_over_in_a_step
 from installer.preflight.existing_inventory import Installation, Inventory
 from installer.preflight.existing_owner import ends_with
 
@@ -81,16 +82,16 @@ def adoption_refused(component: Component, found: Installation) -> str:
 
 def version_refused(component: Component, versions: Sequence[str]) -> str:
     """Why what runs at these versions cannot become the component by an install, a clause; empty
-    when it is the component, or an earlier patch release of it."""
+    when it is the component, or an earlier release that it may follow at once."""
     if len(versions) != 1:
         return "its version is unknown" if not versions else "it has more than one version"
     have, want = _parsed(versions[0]), _parsed(component.version)
     if have is None or want is None:
         return f"its version {versions[0]} cannot be compared"
-    if have.series != want.series:
-        return f"{have} to {want} is more than a patch release apart"
     if have > want:
         return f"{have} is newer than {want}"
+    if not taken_over_in_a_step(component.name, str(have), str(want)):
+        return f"{have} to {want} is more than an adoption may bring in one step"
     return ""
 
 
@@ -246,7 +247,7 @@ def torn_definitions(inventory: Inventory) -> Iterator[Detail]:
     for found in inventory.installations:
         for definition in inventory.definitions_of(found.project):
             owner = definition.owner
-            if owner.adopt or owner.kind in ("ours", found.owner.kind):
+            if not owner.comes_back or owner.kind in ("ours", found.owner.kind):
                 continue
             yield warning(
                 f"CustomResourceDefinition {definition.name} belongs to {owner.title}, the "

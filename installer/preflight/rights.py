@@ -11,6 +11,7 @@ from installer.core.checks import Detail, failed, note, unknown, warning
 from installer.core.words import plural
 from installer.preflight import rbac
 from installer.preflight.check import Check
+from installer.preflight.existing_handover import handover_rights
 from installer.preflight.rights_held import Held, Lack, held, missing, not_held
 from installer.preflight.rights_needed import Right, grants, needed, without_covered
 from installer.preflight.world import Target, World
@@ -128,7 +129,7 @@ def _escalation(world: World) -> Iterator[Detail]:
 def _needed(world: World) -> list[Right]:
     ours = [part.component for part in world.target.parts]
     rights = needed(world.target.wanted, ours, world.target.external)
-    return sorted(without_covered({*rights, *world.target.more}))
+    return sorted(without_covered({*rights, *world.target.more, *handover_rights(world)}))
 
 
 def _held(world: World) -> Held:

@@ -14,6 +14,7 @@ from installer.cluster.ledger import NAMESPACE, Ledger
 from installer.core.checks import Detail, unknown
 from installer.core.objects import Object, ObjectId, Ref
 from installer.plan.drift import Decision
+from installer.plan.handover import Handover
 from installer.plan.settings import Settings
 from installer.plan.wanted import Wanted
 from installer.preflight.rights_needed import Right
@@ -41,10 +42,10 @@ class Target:
 
     components: every component of the release in order, external ones included; parts: those
     that are ours, with their objects (empty where the objects were not asked for, as in the
-    matrix of all releases). adopt: components of others that are to be taken over. origin: the
-    release that is upgraded from, or gone back from; more: rights that the way from there takes
-    besides; backup: one is made on it. flags: where settings and sources come from, as it was
-    typed.
+    matrix of all releases). adopt: components of others that are to be taken over; handovers: who
+    keeps them. origin: the release that is upgraded from, or gone back from; more: rights that the
+    way from there takes besides; backup: one is made on it. flags: where settings and sources come
+    from, as it was typed.
     """
 
     catalog: Catalog
@@ -55,6 +56,7 @@ class Target:
     settings: Settings = field(default_factory=Settings)
     take_ownership: bool = False
     adopt: tuple[str, ...] = ()
+    handovers: tuple[Handover, ...] = ()
     origin: str = ""
     more: Sequence[Right] = ()
     backup: bool = True

@@ -119,7 +119,8 @@ def test_what_others_installed_and_what_cannot_be_taken_over_is_told() -> None:
     assert found[-1] == "  nothing can be run: see above what cannot be taken over"
     assert plan.to_dict()["next"] == ""
     assert plan.to_dict()["installed"]["not_adopted"] == refused
-    possible = replace(plan, adopted=Recognised(ORIGIN, {}))
+    possible = replace(plan, adopted=Recognised(ORIGIN, {}, ["Helm release infra/cm"]))
+    assert said(possible)[1] == "  lets go when it is taken over: Helm release infra/cm"
     assert possible.to_dict()["next"] == f"upgrade {TARGET}"
 
 

@@ -18,6 +18,7 @@ from installer.cluster.ledger_documents import (
 from installer.cluster.records import ComponentRecord, Ledger, Run
 from installer.core.objects import Ref
 from installer.plan.drift import Entry
+from installer.plan.handover import Handover
 
 REF = Ref("apps/v1", "Deployment", "istio-system", "istiod")
 RECORD = ComponentRecord(
@@ -28,7 +29,16 @@ RECORD = ComponentRecord(
     {REF.identity: Entry(REF, "sent", "seen", True)},
 )
 RUN = Run("1", "install", "kfserving-0.5.1", "2026-01-01T00:00:00Z", "ann@laptop")
-STACK = Ledger("kfserving-0.5.1", "installed", "digest", ("cert-manager",), (RUN,), ("istio",))
+KEEPER = Handover("helm", "cert-manager", "cm", ("cert-manager",), ("helm",))
+STACK = Ledger(
+    "kfserving-0.5.1",
+    "installed",
+    "digest",
+    ("cert-manager",),
+    (RUN,),
+    ("istio",),
+    handovers=(KEEPER,),
+)
 
 
 def test_what_was_written_is_read_again() -> None:
@@ -50,6 +60,7 @@ def test_what_a_later_version_adds_is_left_aside() -> None:
 def test_a_ledger_from_before_names_were_kept_has_lost_nothing() -> None:
     found = stack_of(changed(stack_text(STACK), components=None))
     assert (found.names, found.lost) == ((), ())
+    assert stack_of(changed(stack_text(STACK), handovers=None)).handovers == ()
 
 
 @pytest.mark.parametrize(
@@ -78,6 +89,9 @@ def test_a_ledger_from_before_names_were_kept_has_lost_nothing() -> None:
         (changed(stack_text(STACK), runs=[{"id": "1"}]), "command is missing"),
         (changed(stack_text(STACK), runs=[{**json.loads(stack_text(STACK))["runs"][0],
                                            "outcome": 3}]), "outcome is int"),
+        (changed(stack_text(STACK), handovers={}), "handovers is no list of objects"),
+        (changed(stack_text(STACK), handovers=[{"keeper": "me"}]), "keeper 'me', which is none"),
+        (changed(stack_text(STACK), handovers=[{"keeper": "helm"}]), "namespace is missing"),
     ],
 )  # fmt: skip
 def test_a_damaged_stack_says_what_is_wrong_with_it(text: object, said: str) -> None:

@@ -6,6 +6,7 @@ import json
 
 import pytest
 from harness import RELEASE, Stack, audited_writes
+from keepers import helm_keeps
 
 from installer.cluster import ledger as ledgers
 from installer.cluster.client import Cluster
@@ -76,15 +77,20 @@ def test_what_nobody_has_recorded_is_recognised_taken_over_and_upgraded(stack: S
     assert found["installed"]["release"] == RELEASE  # type: ignore[index]
     assert found["installed"]["by_others"]  # type: ignore[index]
     assert found["next"] == f"upgrade {TARGET}"
-    helm = {"meta.helm.sh/release-name": "istio", "meta.helm.sh/release-namespace": "istio-system"}
-    cluster.patch(ISTIOD, {"metadata": {"annotations": helm}}, manager="helm")
+    flux = {"helm.toolkit.fluxcd.io/name": "istio", "helm.toolkit.fluxcd.io/namespace": "infra"}
+    cluster.patch(ISTIOD, {"metadata": {"labels": flux}}, manager="helm-controller")
     held = plan(stack, "--adopt", "all")
-    assert "Helm release istio-system/istio" in held["installed"]["not_adopted"]["istio"]  # type: ignore[index]
+    assert "Flux HelmRelease infra/istio" in held["installed"]["not_adopted"]["istio"]  # type: ignore[index]
     assert held["next"] == ""
-    cluster.patch(ISTIOD, {"metadata": {"annotations": dict.fromkeys(helm)}}, manager="helm")
+    cluster.patch(ISTIOD, {"metadata": {"labels": dict.fromkeys(flux)}}, manager="helm-controller")
+    helm_keeps(cluster, "istiod", "istio-system", [ISTIOD])
+    kept = plan(stack, "--adopt", "all")
+    assert kept["installed"]["let_go"] == ["Helm release istio-system/istiod"]  # type: ignore[index]
     assert [hop["to"] for hop in found["hops"]] == [BETWEEN, TARGET]  # type: ignore[attr-defined]
     done = stack.installer.run("upgrade", TARGET, "--adopt", "all", "--to-hop", "1", timeout=700)
     assert done.code == 0, done.finished
+    assert [(e["keeper"], e["name"]) for e in done.of("handed_over")] == [("helm", "istiod")]
+    assert cluster.list("v1", "Secret", "istio-system", label_selector="owner=helm").items == []
     ledger = ledgers.read(cluster)
     assert (ledger.release, ledger.before, ledger.upgrade) == (BETWEEN, RELEASE, None)
     assert [run.command for run in ledger.runs] == ["install", "upgrade"]

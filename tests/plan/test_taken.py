@@ -39,7 +39,7 @@ STATE = {
 def test_only_what_nobody_else_has_goes() -> None:
     known, after = obj(LEFT, OTHER, **STATE), obj(LEFT, MINE, OTHER, **STATE)
 
-    found = without_leftovers(known, after, (KUBECTL,), OURS)
+    found = without_leftovers(known, after, (KUBECTL,))
 
     assert found is not None
     assert found["data"] == {"a": "1", "theirs": "1", "nobodys": "1"}
@@ -51,4 +51,16 @@ def test_only_what_nobody_else_has_goes() -> None:
 def test_where_kubectl_was_not_nothing_is_taken_over() -> None:
     known = obj(OTHER, note=False, **STATE)
 
-    assert without_leftovers(known, obj(MINE, OTHER, **STATE), (KUBECTL,), OURS) is None
+    assert without_leftovers(known, obj(MINE, OTHER, **STATE), (KUBECTL,)) is None
+
+
+def test_what_a_keeper_that_lets_go_has_written_goes_without_kubectls_note() -> None:
+    known, after = (
+        obj(LEFT, OTHER, note=False, **STATE),
+        obj(LEFT, MINE, OTHER, note=False, **STATE),
+    )
+
+    found = without_leftovers(known, after, (), former=(KUBECTL,))
+
+    assert found is not None
+    assert found["data"] == {"a": "1", "theirs": "1", "nobodys": "1"}

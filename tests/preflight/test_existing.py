@@ -21,13 +21,14 @@ from foreign_installs import (
     put,
     webhooks,
 )
+from keepers import record
 
 from installer.cluster import ledger as ledgers
 from installer.cluster.client import Cluster
 from installer.cluster.deletion import wait_gone
 from installer.core.cancel import Cancel
 from installer.core.checks import Finding
-from installer.core.objects import Ref, ref_of
+from installer.core.objects import Object, Ref, ref_of
 from installer.plan.drift import Entry
 from installer.plan.settings import Settings
 from installer.sandbox import lifecycle, script
@@ -129,36 +130,67 @@ def test_what_kubectl_installed_may_be_used_or_adopted(
     )
 
 
-def test_what_helm_installed_may_not_be_adopted(seen: Any, cluster: Cluster, shared: Path) -> None:
-    labels = {"owner": "helm", "name": "cm", "status": "failed", "version": "2"}
-    secret = {
-        "apiVersion": "v1",
-        "kind": "Secret",
-        "type": "helm.sh/release.v1",
-        "metadata": {
-            "name": "sh.helm.release.v1.cm.v2",
-            "namespace": "cert-manager",
-            "labels": labels,
-        },
-    }
+def test_what_helm_installed_may_be_adopted_when_the_whole_release_can_go(
+    seen: Any, cluster: Cluster, shared: Path
+) -> None:
     objects = marked(manifest(shared, "cert-manager", kind="Deployment"), HELM)
-    with placed(
-        cluster, [namespace("cert-manager"), secret, *objects], manager="helm", ready=False
-    ):
-        refused = seen(adopt=("cert-manager",))["existing-components"]
-        assert "Helm release cert-manager/cm (failed)" in reasons(refused)
-        assert "cannot be adopted" in reasons(refused)
-        assert "helm uninstall cm -n cert-manager" in refused.details[0].remedy
+    refs = [ref_of(obj) for obj in objects]
+    other = Ref("apps/v1", "Deployment", "cert-manager", "trust-manager")
+    stray = Ref("v1", "ConfigMap", "cert-manager", "values")
+    torn = {**record("cm", "cert-manager", refs), "data": {"release": "bm90aGluZw=="}}
+    space = namespace("cert-manager")
+
+    def looked(*records: Object) -> Finding:
+        with placed(cluster, records, manager="helm"):
+            return seen(adopt=("cert-manager",))["existing-components"]  # type: ignore[no-any-return]
+
+    with placed(cluster, [space, *objects], manager="helm", ready=False):
+        asked = seen()
+        assert "from Helm release cert-manager/cm" in reasons(asked["existing-components"])
+        assert (
+            "adopt it with --adopt cert-manager" in asked["existing-components"].details[0].remedy
+        )
         # its CRDs are missing
-        assert seen()["existing-halves"].verdict == "warning"
+        assert asked["existing-halves"].verdict == "warning"
+        assert "keeps no record of Helm release" in reasons(looked(), "note")
+
+        whole = looked(record("cm", "cert-manager", [*refs, stray]))
+        assert whole.verdict in ("ok", "note")
+        assert (
+            "Helm forgets it once the install is done; ConfigMap cert-manager/values of it stays"
+            in reasons(whole, "note")
+        )
+
+        more = looked(record("cm", "cert-manager", [*refs, other]))
+        assert "it also runs Deployment cert-manager/trust-manager" in reasons(more)
+        assert "external: [cert-manager]" in more.details[-1].remedy
+
+        history = [
+            record("cm", "cert-manager", refs),
+            record("cm", "cert-manager", refs, version="2", status="pending-upgrade"),
+        ]
+        pending = looked(*history)
+        assert "Helm release cert-manager/cm is pending-upgrade" in reasons(pending)
+        assert "helm rollback cm -n cert-manager" in pending.details[-1].remedy
+        assert "cannot be read: it is not base64 of gzip" in reasons(looked(torn))
+
+
+def test_what_helm_installed_under_other_names_may_not_be_adopted(
+    seen: Any, cluster: Cluster
+) -> None:
+    objects = marked([deployment("cert-manager", "cm-cert-manager", CONTROLLER)], HELM)
+    with placed(cluster, [namespace("cert-manager"), *objects], manager="helm", ready=False):
+        found = seen(adopt=("cert-manager",))["existing-components"]
+        said = "Deployment cert-manager/cm-cert-manager would run on beside what the release calls"
+        assert said in reasons(found)
 
 
 @pytest.mark.parametrize(
-    ("component", "manager", "owner", "adopt"),
-    [("istio", "istio-operator", "istioctl", True), ("knative-serving", "kubectl", "", False)],
+    ("component", "manager", "owner"),
+    [("istio", "istio-operator", "istioctl"), ("knative-serving", "kubectl", "")],
 )
 def test_istioctl_and_knatives_operator_are_recognised(
-    seen: Any, cluster: Cluster, shared: Path, component: str, manager: str, owner: str, adopt: bool
+    seen: Any, cluster: Cluster, shared: Path, component: str, manager: str, owner: str
 ) -> None:
     objects = manifest(shared, component, kind="Deployment")
     where = objects[0]["metadata"]["namespace"]
@@ -176,8 +208,10 @@ def test_istioctl_and_knatives_operator_are_recognised(
         found = seen()
         finding = found["existing-components"]
         assert (owner or "KnativeServing knative-serving") in reasons(finding)
-        assert ("adopt it with" in finding.details[0].remedy) is adopt
+        assert f"adopt it with --adopt {component}" in finding.details[0].remedy
         if not owner:
+            kept = seen(adopt=(component,))["existing-components"]
+            assert "would put it back, and its mark is on none of the objects" in reasons(kept)
             assert "has a KnativeServing, and Knative's operator does not run" in reasons(
                 found["existing-halves"]
             )

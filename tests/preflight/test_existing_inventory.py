@@ -120,7 +120,7 @@ def _managed(*managers: str) -> Any:
 @pytest.mark.parametrize(
     ("metadata", "kind", "adopt", "title"),
     [
-        (HELM, "helm", False, "Helm release infra/cm"),
+        (HELM, "helm", True, "Helm release infra/cm"),
         # what static manifests carry from the chart they were rendered with
         (
             {"labels": {"app.kubernetes.io/managed-by": "Helm", "helm.sh/chart": "cert-manager"}},
@@ -143,7 +143,7 @@ def _managed(*managers: str) -> Any:
         (
             {"ownerReferences": [{"kind": "KnativeServing", "name": "ks"}]},
             "knative-operator",
-            False,
+            True,
             "KnativeServing ks of Knative's operator",
         ),
         (

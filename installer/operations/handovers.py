@@ -1,0 +1,139 @@
+"""Makes whoever keeps adopted objects let go of them, so that they do not come back to theirs.
+
+Each step can be taken again: what a killed run has left of it, the next run ends.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+
+from installer.catalog.foreign import load_foreign
+from installer.cluster import helm
+from installer.cluster.client import Cluster
+from installer.cluster.deletion import wait_gone
+from installer.cluster.wait import wait_ready
+from installer.core.cancel import Cancel
+from installer.core.errors import InstallerError
+from installer.core.events import Emit, Event
+from installer.core.objects import Object, ObjectId, Ref, dig, ref_of
+from installer.operations.telling import warning
+from installer.plan.handover import KNATIVE_SERVING, OPERATOR_GROUP, Handover
+from installer.preflight.existing_inventory import belongs
+
+_REPLICAS = "kserve-installer/replicas"
+"""Annotation on the operator's Deployment while it is stopped: how many replicas it had."""
+
+
+def let_go_first(
+    cluster: Cluster, handovers: Sequence[Handover], emit: Emit, cancel: Cancel
+) -> None:
+    """Knative's operator, which would put its version back at once: before anything is written.
+
+    The operator is stopped, since it undoes an install whose KnativeServing is deleted under its
+    eyes (knative/operator, knativeserving.go, FinalizeKind). Its finalizer is taken off, and the
+    deletion orphans what it owns. Then it runs again, for whatever else it looks after.
+    """
+    servings = [item for item in handovers if item.keeper == "knative-operator"]
+    if not servings:
+        return
+    operators = _operators(cluster)
+    try:
+        for deployment in operators:
+            _stop(cluster, deployment, cancel)
+        for item in servings:
+            _orphan(cluster, item, cancel)
+            emit(_event(item, ()))
+    finally:  # without its finalizer it leaves a KnativeServing that is being deleted alone
+        for deployment in operators:
+            _start(cluster.uncancelled(), deployment)
+
+
+def let_go_last(
+    cluster: Cluster, handovers: Sequence[Handover], ours: Collection[ObjectId], emit: Emit
+) -> None:
+    """Helm, whose record of a release is of use until all of it is well: after everything else.
+
+    ours: what the release has and the ledger owns; what is not among it stays, and is told.
+    """
+    for item in handovers:
+        if item.keeper != "helm":
+            continue
+        history = helm.revisions(cluster, item.namespace, item.name)
+        revision = helm.applied(history.get((item.namespace, item.name), []))
+        left: list[Ref] = []
+        if revision is not None:
+            try:
+                left = [
+                    ref
+                    for ref in helm.objects_of(cluster, revision)
+                    if ref.identity not in ours and cluster.get(ref) is not None
+                ]
+            except helm.Unreadable as why:
+                emit(warning(f"what else {item} has is not known: {why}", str(revision.ref)))
+        helm.forget(cluster, item.namespace, item.name)
+        emit(_event(item, [str(ref) for ref in left]))
+
+
+def _event(item: Handover, left: Sequence[str]) -> Event:
+    return Event(
+        "handed_over",
+        {
+            "keeper": item.keeper,
+            "namespace": item.namespace,
+            "name": item.name,
+            "components": list(item.components),
+            "left": list(left),
+        },
+    )
+
+
+def _operators(cluster: Cluster) -> list[Object]:
+    """Deployments of Knative's operator, wherever they are."""
+    project = next(p for p in load_foreign().projects if p.name == "knative-operator")
+    found = cluster.list("apps/v1", "Deployment").items
+    return [deployment for deployment in found if belongs(deployment, project)]
+
+
+def _stop(cluster: Cluster, deployment: Object, cancel: Cancel) -> None:
+    """Scale to nothing and wait until its last pod is gone."""
+    ref = ref_of(deployment)
+    replicas = dig(deployment, "spec", "replicas", default=1)
+    kept = dig(deployment, "metadata", "annotations", _REPLICAS) or str(replicas)
+    body = {"metadata": {"annotations": {_REPLICAS: kept}}, "spec": {"replicas": 0}}
+    cluster.patch(ref, body)
+    wait_ready(cluster, [ref], deadline=cancel.left(), cancel=cancel)
+    labels = dig(deployment, "spec", "selector", "matchLabels", default={})
+    selector = ",".join(f"{key}={value}" for key, value in sorted(labels.items()))
+    pods = cluster.list("v1", "Pod", ref.namespace, label_selector=selector, metadata_only=True)
+    names = [str(dig(pod, "metadata", "name")) for pod in pods.items]
+    refs = [Ref("v1", "Pod", ref.namespace, name) for name in names]
+    wait_gone(cluster, refs, deadline=cancel.left(), cancel=cancel)
+
+
+def _start(cluster: Cluster, deployment: Object) -> None:
+    """As many replicas as before it was stopped, by this run or by one that was killed."""
+    ref = ref_of(deployment)
+    now = cluster.get(ref)
+    kept = dig(now, "metadata", "annotations", _REPLICAS)
+    if kept is None:
+        return
+    if not str(kept).isdigit():
+        raise InstallerError(
+            f"annotation {_REPLICAS} of {ref} is {kept!r}, not a number of replicas",
+            object=str(ref),
+            remedy="set spec.replicas by hand and remove the annotation",
+        )
+    body = {"metadata": {"annotations": {_REPLICAS: None}}, "spec": {"replicas": int(kept)}}
+    cluster.patch(ref, body)
+
+
+def _orphan(cluster: Cluster, item: Handover, cancel: Cancel) -> None:
+    """Delete a KnativeServing and nothing of what it owns."""
+    for version in cluster.discovery().versions(OPERATOR_GROUP):
+        ref = Ref(f"{OPERATOR_GROUP}/{version}", KNATIVE_SERVING, item.namespace, item.name)
+        if cluster.get(ref) is None:
+            return
+        cluster.patch(ref, {"metadata": {"finalizers": None}})
+        cluster.delete(ref, propagation="Orphan")
+        wait_gone(cluster, [ref], deadline=cancel.left(), cancel=cancel)
+        return
