@@ -41,6 +41,11 @@ class SourcesMissing(ChecksFailed):
         text, first, remedy = (_gone if options.network else _nowhere)(items, options, cache)
         super().__init__(text, kind="source-missing", object=first, remedy=remedy)
 
+    @property
+    def of(self) -> list[str]:
+        """The components whose files they are, each once: name and version."""
+        return list(dict.fromkeys(f"{item.component} {item.version}" for item in self._made_of[0]))
+
     @classmethod
     def merged(cls, errors: Sequence[SourcesMissing]) -> SourcesMissing:
         """One error for what several calls with the same options did not find."""

@@ -35,7 +35,7 @@ def plan(args: Namespace) -> int:
     from installer.operations.upgrade_plan import plan_upgrade
 
     with looked_at(args, plain(args)) as cluster:
-        found = plan_upgrade(cluster, _options(args), cluster.cancel, objects=args.objects)
+        found = plan_upgrade(cluster, _options(args), cluster.cancel, fetch=args.objects)
     if args.output == "json":
         sys.stdout.write(json.dumps(found.to_dict(), indent=2) + "\n")
     else:
@@ -109,7 +109,7 @@ def _show(session: Session, cluster: Cluster, options: UpgradeOptions) -> Mappin
     from installer.operations.upgrade_plan import plan_upgrade
 
     args = session.args
-    found = plan_upgrade(cluster, options, session.cancel, objects=True)
+    found = plan_upgrade(cluster, options, session.cancel, fetch=True)
     if args.output == "json":
         for number, row in enumerate(found.hops, 1):
             fields = {"from": row.hop.origin, "to": row.hop.target, "hop": number}

@@ -100,7 +100,7 @@ def _upgrade_flags(parser: Parser) -> None:
     """What `upgrade` takes beside the flags of every command that writes."""
     text = "release to end at; `plan`, with or without a release, shows the way and writes nothing"
     parser.add_argument("what", metavar="[plan] RELEASE", nargs="+", help=text)
-    text = "of `plan`: count the objects of each hop too, from its manifests"
+    text = "of `plan`: fetch manifests that are not at hand, to count the objects of every hop"
     parser.add_argument("--objects", action="store_true", help=text)
     group = parser.add_argument_group("hops")
     text = "go at most this many hops; the same command goes on from there"

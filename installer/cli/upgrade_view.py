@@ -11,6 +11,7 @@ from installer.cli.session import again, without_looks
 from installer.cli.terminal import Terminal
 from installer.cli.upgrade_flags import PLAN
 from installer.core.words import plural
+from installer.operations.hop_objects import HopObjects, Uncounted
 
 if TYPE_CHECKING:
     from installer.operations.upgrade_plan import HopRow, UpgradePlan
@@ -46,8 +47,8 @@ def lines(plan: UpgradePlan, args: Namespace) -> Iterator[str]:
         yield terminal.paint(head, "bold")
         yield from _hop(row)
     yield ""
-    if all(row.objects is None for row in plan.hops):
-        yield "objects are counted by --objects, which reads the manifests of every hop"
+    if not args.objects and any(isinstance(row.objects, Uncounted) for row in plan.hops):
+        yield "--objects fetches the manifests that are not at hand, and counts all objects"
         yield ""
     yield from _serving(plan)
     yield from _next(plan, args)
@@ -96,13 +97,7 @@ def _hop(row: HopRow) -> Iterator[str]:
     yield from _block("supported", _supported(hop))
     if len(hop.stops) > 1:
         yield from _block("stops", [about for name, about in row.steps if name.startswith("stop-")])
-    if row.objects is not None:
-        counted = row.objects
-        anew = f" ({counted.recreated} of them made anew)" if counted.recreated else ""
-        said = f"{counted.created} created, {counted.changed} changed{anew}, "
-        yield from _block(
-            "objects", [f"{said}{counted.removed} removed, {counted.unchanged} alike"]
-        )
+    yield from _block("objects", [_counted(row.objects)])
     yield from _block("restarts", [", ".join(notes.restarts)] if notes.restarts else [])
     yield from _block("removed", notes.removed)
     yield from _block("made anew", notes.recreated)
@@ -118,6 +113,14 @@ def _external(hop: Hop) -> list[str]:
         else f"{name} is external; {hop.target} does not use it any more"
         for name in hop.external
     ]
+
+
+def _counted(objects: HopObjects | Uncounted) -> str:
+    if isinstance(objects, Uncounted):
+        return f"not counted: {objects.why}"
+    anew = f" ({objects.recreated} of them made anew)" if objects.recreated else ""
+    said = f"{objects.created} created, {objects.changed} changed{anew}"
+    return f"{said}, {objects.removed} removed, {objects.unchanged} alike"
 
 
 def _supported(hop: Hop) -> list[str]:

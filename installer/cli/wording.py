@@ -53,7 +53,7 @@ def handed_over(fields: Mapping[str, Any]) -> list[str]:
     place = f"{fields['namespace']}/{fields['name']}"
     if fields["keeper"] != "helm":
         operator = "Knative's operator runs on without it"
-        return [f"KnativeServing {place} is gone and {what} stays; {operator}"]
+        return [f"KnativeServing {place} is gone and what it made stays ({what}); {operator}"]
     left = fields["left"]
     lines = [f"Helm release {place} let go of {what}: Helm knows nothing of it any more"]
     if left:

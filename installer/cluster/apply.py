@@ -27,6 +27,8 @@ WORKERS = 16
 LEFTOVERS = ("kubectl-client-side-apply", "kubectl", "before-first-apply")
 """Managers under which kubectl's client-side apply leaves its fields (operation Update)."""
 _NO_MATCH_PAUSE = 0.25
+_ATTEMPTS = 5
+"""How often fields are taken over anew from an object that others keep writing."""
 
 
 class Item(Protocol):
@@ -208,18 +210,22 @@ class _Job:
         would keep it.
         """
         former = self._former.get(ref, ())
-        fields = takeover(known, LEFTOVERS, MANAGER, former)
-        marks = unmarked(known) if fields is None and former else None
-        if fields is None and marks is None:
-            return known
-        try:
-            if fields is not None:
-                self._cluster.patch(ref, fields, type="json")
-            else:
-                self._cluster.patch(ref, marks)
-        except ApiError as error:
-            if error.failure.kind not in ("conflict", "invalid", "not-found"):
-                raise
+        now: Object | None = known
+        for _ in range(_ATTEMPTS):
+            if now is None:
+                break
+            fields = takeover(now, LEFTOVERS, MANAGER, former)
+            marks = unmarked(now) if fields is None and former else None
+            try:
+                if fields is not None:
+                    self._cluster.patch(ref, fields, type="json")
+                elif marks is not None:
+                    self._cluster.patch(ref, marks)
+                break
+            except ApiError as error:
+                if error.failure.kind not in ("conflict", "invalid", "not-found"):
+                    raise
+                now = self._cluster.get(ref)  # somebody has written it since it was read
         return known
 
 

@@ -74,7 +74,7 @@ class Call:
             body=data,
             headers=headers,
             counts=method not in ("GET", "HEAD") and not harmless,
-            versioned=bool(dig(body, "metadata", "resourceVersion") or dig(body, "preconditions")),
+            versioned=_is_versioned(body),
             nameless=method == "POST" and bool(dig(body, "metadata", "generateName")),
             wait=wait,
             about=about or path,
@@ -87,6 +87,13 @@ class Call:
         if self.nameless and (not failure.code or failure.kind in ("timeout", "etcd")):
             return False  # it may have been done
         return failure.transient
+
+
+def _is_versioned(body: Any) -> bool:
+    """Whether a write is of one version of an object, in a body or in a JSON patch."""
+    if isinstance(body, list):
+        return any(dig(step, "path") == "/metadata/resourceVersion" for step in body)
+    return bool(dig(body, "metadata", "resourceVersion") or dig(body, "preconditions"))
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
-from installer.catalog.model import Catalog
+from installer.catalog.missing import SourcesMissing
+from installer.catalog.model import Catalog, Release
 from installer.cluster.client import Cluster
 from installer.core.cancel import Cancel
 from installer.core.objects import ObjectId
@@ -32,12 +34,61 @@ class HopObjects:
         return {slot: getattr(self, slot) for slot in self.__slots__}
 
 
+@dataclass(frozen=True, slots=True)
+class Uncounted:
+    """Why the objects of a hop are not known: a clause."""
+
+    why: str
+
+
+NOT_COUNTED = Uncounted("nobody has looked")
+
+
 def count_objects(
-    cluster: Cluster, catalog: Catalog, options: InstallOptions, hop: Hop, cancel: Cancel
+    cluster: Cluster,
+    catalog: Catalog,
+    options: InstallOptions,
+    hops: Sequence[Hop],
+    cancel: Cancel,
+    *,
+    fetch: bool,
+) -> list[HopObjects | Uncounted]:
+    """Compare the ends of each hop, with the settings given.
+
+    fetch: read from the network what is not at hand; without it such hops are not counted. Raises
+    what loading sources raises, but for files that are nowhere.
+    """
+    if not fetch:
+        options = replace(options, sources=replace(options.sources, offline=True))
+    read: dict[tuple[str, tuple[tuple[str, str], ...]], dict[ObjectId, Wanted]] = {}
+
+    def wanted(name: str, versions: Versions) -> dict[ObjectId, Wanted]:
+        key = (name, tuple(sorted(versions.items())))
+        found = read.get(key)  # where one hop ends, the next begins
+        if found is None:
+            found = _wanted(cluster, catalog, options, catalog.releases[name], versions, cancel)
+        read.clear()
+        read[key] = found
+        return found
+
+    counted: list[HopObjects | Uncounted] = []
+    for hop in hops:
+        cancel.check(f"counting the objects of the hop to {hop.target}")
+        try:
+            before, after = wanted(hop.origin, hop.before), wanted(hop.target, hop.stops[-1])
+        except SourcesMissing as error:
+            counted.append(Uncounted(f"manifests of {', '.join(error.of)} are not at hand"))
+            continue
+        counted.append(_compared(catalog, hop, before, after))
+    return counted
+
+
+def _compared(
+    catalog: Catalog,
+    hop: Hop,
+    before: Mapping[ObjectId, Wanted],
+    after: Mapping[ObjectId, Wanted],
 ) -> HopObjects:
-    """Compare the hop's ends, with the settings given. Raises what loading sources raises."""
-    before = _wanted(cluster, catalog, options, hop, hop.before, cancel)
-    after = _wanted(cluster, catalog, options, hop, hop.stops[-1], cancel)
     both = before.keys() & after.keys()
     changed = [key for key in both if before[key].digest != after[key].digest]
     versions = hop.stops[-1]
@@ -59,11 +110,10 @@ def _wanted(
     cluster: Cluster,
     catalog: Catalog,
     options: InstallOptions,
-    hop: Hop,
+    release: Release,
     versions: Versions,
     cancel: Cancel,
 ) -> dict[ObjectId, Wanted]:
-    release = catalog.releases[hop.target if versions == hop.stops[-1] else hop.origin]
     stood = stand(release, versions)
     choice = Choice(options, catalog, stood, components_at(catalog, release, versions))
     found = wanted_all(cluster, choice, cancel)

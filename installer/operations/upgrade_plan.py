@@ -1,8 +1,8 @@
 """`upgrade plan`: where upgrades lead to from here, and what the way to one release takes.
 
-Reads the cluster and the catalog; no manifest is fetched, so that a way of a dozen hops is shown
-at once. Objects are those that the catalog says are removed, recreated or stored differently; what
-the next hop writes object by object is for `plan` of that hop's release after it.
+Reads the cluster, the catalog, and those manifests that are at hand; unless it is told to, nothing
+is fetched, so that a way of a dozen hops is shown at once. Objects are counted from one release to
+the next; what the next hop writes object by object is for `plan` of that hop's release after it.
 """
 
 from __future__ import annotations
@@ -19,7 +19,12 @@ from installer.cluster.client import Cluster, Identity
 from installer.cluster.ledger import Ledger
 from installer.core.cancel import Cancel
 from installer.operations.downtime import expected_downtime
-from installer.operations.hop_objects import HopObjects, count_objects
+from installer.operations.hop_objects import (
+    NOT_COUNTED,
+    HopObjects,
+    Uncounted,
+    count_objects,
+)
 from installer.operations.recognise import Recognised, as_adopted, recognise
 from installer.operations.upgrade import check_origin, no_way
 from installer.operations.upgrade_hop import UpgradeOptions
@@ -32,12 +37,13 @@ from installer.plan.hops import path_of, reachable
 
 @dataclass(frozen=True, slots=True)
 class HopRow:
-    """One hop with what there is to say about it. objects: None where they were not counted."""
+    """One hop with what there is to say about it. objects: how many it makes, changes and removes,
+    or why that is not known."""
 
     hop: Hop
     notes: HopNotes
     steps: Sequence[tuple[str, str]]
-    objects: HopObjects | None = None
+    objects: HopObjects | Uncounted = NOT_COUNTED
 
     def to_dict(self) -> dict[str, Any]:
         """The JSON form."""
@@ -61,7 +67,8 @@ class HopRow:
                 for s in hop.skipped
             ],
             "blocked": bool(hop.blocked),
-            "objects": None if self.objects is None else self.objects.to_dict(),
+            "objects": self.objects.to_dict() if isinstance(self.objects, HopObjects) else None,
+            "not_counted": self.objects.why if isinstance(self.objects, Uncounted) else "",
             "steps": [{"step": name, "about": about} for name, about in self.steps],
             **self.notes.to_dict(),
         }
@@ -120,9 +127,9 @@ class UpgradePlan:
 
 
 def plan_upgrade(
-    cluster: Cluster, options: UpgradeOptions, cancel: Cancel, *, objects: bool = False
+    cluster: Cluster, options: UpgradeOptions, cancel: Cancel, *, fetch: bool = False
 ) -> UpgradePlan:
-    """Decide and explain. objects: count them too, which reads every hop's manifests.
+    """Decide and explain. fetch: manifests that are not at hand, to count the objects of each hop.
 
     Raises what `find_way` raises but for Kubernetes: that is part of it."""
     target = options.install.release
@@ -144,11 +151,9 @@ def plan_upgrade(
         path = path.leaving(options.install.settings.external)
     cancel.check("planning the hops")
     hops = [row_of(catalog, hop) for hop in path.hops] if path else []
-    if objects:
-        hops = [
-            replace(row, objects=count_objects(cluster, catalog, options.install, row.hop, cancel))
-            for row in hops
-        ]
+    each = [row.hop for row in hops]
+    counted = count_objects(cluster, catalog, options.install, each, cancel, fetch=fetch)
+    hops = [replace(row, objects=found) for row, found in zip(hops, counted, strict=True)]
     serving = expected_downtime(cluster, path.hops) if path and hops else []
     ways = reachable(catalog, ledger.release)
     return UpgradePlan(identity, ledger, ways, path, hops, serving, adopted)

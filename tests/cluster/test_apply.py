@@ -176,6 +176,34 @@ def test_what_kubectl_applied_and_we_do_not_want_is_removed(cluster: Cluster) ->
     assert data_of(cluster) == {"item-0": {"a": "1"}}
 
 
+def test_what_changed_since_it_was_read_is_read_again_before_its_fields_are_taken_over(
+    cluster: Cluster,
+) -> None:
+    ref = Ref("v1", "ConfigMap", PLACE, "kept")
+    noted = {"annotations": {"meta.helm.sh/release-name": "x"}}
+    cluster.request(
+        "POST",
+        f"/api/v1/namespaces/{PLACE}/configmaps",
+        query={"fieldManager": "helm"},
+        body={**config_map("kept", a="1", gone="1"), "metadata": {"name": "kept", **noted}},
+    )
+    old = cluster.get(ref)
+    assert old is not None
+    cluster.patch(ref, {"data": {"theirs": "1"}}, manager="somebody")
+    began = cluster.writes
+    (done,) = apply_all(
+        cluster,
+        [Item(config_map("kept"))],
+        live={ref.identity: old},
+        forced=[ref],
+        former={ref: ("helm",)},
+    )
+    assert done.action == "changed"
+    assert done.object["data"] == {"a": "1", "theirs": "1"}
+    assert "annotations" not in done.object["metadata"]
+    assert cluster.writes - began == 3, "what was read too early, what was read again, the apply"
+
+
 def test_what_runs_once_is_created_and_never_changed(cluster: Cluster) -> None:
     once = [Item(config_map("once", a="1"), create_only=True)]
     assert actions(apply_all(cluster, once, live=listed(cluster))) == ["created"]
