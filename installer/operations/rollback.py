@@ -36,8 +36,8 @@ def find_way_back(cluster: Cluster, options: UpgradeOptions) -> Way:
     check_settings(ledger, options)
     now = {record.name: record.version for record in ledger.components.values()}
     stays = _staying(cluster, options, catalog, target, now)
-    hop = way_back(catalog, origin, target, now, stays)
-    path = Path(origin, target, (hop,)).leaving(options.install.settings.external)
+    hop = way_back(catalog, origin, target, now, stays, options.install.settings.external)
+    path = Path(origin, target, (hop,))
     return Way("rollback", options, catalog, cluster.identity(), ledger, path, stays)
 
 
@@ -76,7 +76,7 @@ def not_undone(
 ) -> tuple[str, ...]:
     """What stays as the later release has made it, as clauses. external: components that it has
     left alone."""
-    return notes_of(catalog, hop_of(catalog, target, origin).leaving(external)).final
+    return notes_of(catalog, hop_of(catalog, target, origin, external)).final
 
 
 def _ends(ledger: Ledger) -> tuple[str, str]:

@@ -74,10 +74,10 @@ def find_way(cluster: Cluster, options: UpgradeOptions) -> Way:
     check_settings(ledger, options)
     if ledger.release == target and ledger.upgrade is None:
         return Way("upgrade", options, catalog, identity, ledger, Path(target, target, ()))
-    path = path_of(catalog, ledger.release, target, identity.version)
+    external = options.install.settings.external
+    path = path_of(catalog, ledger.release, target, identity.version, external)
     if path is None:
         raise no_way(catalog, ledger.release, target)
-    path = path.leaving(options.install.settings.external)
     return Way("upgrade", options, catalog, identity, ledger, path)
 
 

@@ -145,10 +145,10 @@ def plan_upgrade(
     check_origin(catalog, ledger, target or _goal(ledger))
     path = None
     if target:
-        path = path_of(catalog, ledger.release, target, identity.version)
+        external = options.install.settings.external
+        path = path_of(catalog, ledger.release, target, identity.version, external)
         if path is None:
             raise no_way(catalog, ledger.release, target)
-        path = path.leaving(options.install.settings.external)
     cancel.check("planning the hops")
     hops = [row_of(catalog, hop) for hop in path.hops] if path else []
     each = [row.hop for row in hops]

@@ -8,7 +8,7 @@ from typing import Any
 
 from installer.plan.hop import Hop
 
-KNATIVE, KSERVE = "knative-serving", "kserve"
+KNATIVE, KSERVE, ISTIO = "knative-serving", "kserve", "istio"
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,12 +31,13 @@ class Expected:
 class Rollouts:
     """How many times the pods of all InferenceServices are replaced on a way: for each version of
     Knative, and for each move to another API group. releases: of KServe that are gone to from an
-    earlier one, each of which may replace them once more.
+    earlier one, each of which may replace them once more. gateway: its pods are replaced too.
     """
 
     knative: int
     moves: int
     releases: int = 0
+    gateway: bool = False
 
 
 def rollouts_of(hops: Sequence[Hop]) -> Rollouts:
@@ -51,8 +52,9 @@ def rollouts_of(hops: Sequence[Hop]) -> Rollouts:
             knative += bool(now and then) and then != now
             now = then
     moves = sum(hop.moves for hop in hops)
-    changes = [c for hop in hops for c in hop.ours if c.name == KSERVE and c.changes]
-    return Rollouts(knative, moves, sum(bool(c.current and c.target) for c in changes))
+    changes = [c for hop in hops for c in hop.ours if c.changes]
+    releases = sum(bool(c.name == KSERVE and c.current and c.target) for c in changes)
+    return Rollouts(knative, moves, releases, any(c.name == ISTIO for c in changes))
 
 
 def expected(
@@ -63,6 +65,8 @@ def expected(
     why = [*(_reasons(rollouts) if on_knative else ()), *_of_releases(rollouts)]
     if not ready:
         return Expected(name, ready, "is not Ready now", count, ("it need not be afterwards", *why))
+    if not rollouts.gateway:
+        return Expected(name, ready, "none", count, tuple(why))
     if gateways > 1:
         first = f"{gateways} gateway pods are replaced one after another"
         return Expected(name, ready, "none", count, (first, *why))

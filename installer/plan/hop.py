@@ -93,7 +93,7 @@ class Hop:
 
     def leaving(self, external: Collection[str]) -> Hop:
         """The same hop where somebody else manages these components: what they pass over is no
-        affair of the hop."""
+        affair of the hop. Its windows are left as they are."""
         names = tuple(change.name for change in self.changes if change.name in external)
         skipped = tuple(item for item in self.skipped if item.component not in external)
         return replace(self, external=names, skipped=skipped)
@@ -121,10 +121,6 @@ class Path:
     origin: str
     target: str
     hops: tuple[Hop, ...]
-
-    def leaving(self, external: Collection[str]) -> Path:
-        """The same way where somebody else manages these components."""
-        return replace(self, hops=tuple(hop.leaving(external) for hop in self.hops))
 
 
 def stand(release: Release, versions: Versions) -> Release:

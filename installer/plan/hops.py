@@ -6,11 +6,11 @@ A hop goes from a release to one that the catalog says can follow it.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from itertools import pairwise
 
-from installer.catalog.model import Catalog
+from installer.catalog.model import Catalog, Release
 from installer.catalog.resolve import components_of
 from installer.core.kubernetes_version import KubernetesVersion
 from installer.plan.hop import Hop, KubernetesUpgrade, Path
@@ -31,22 +31,39 @@ def is_downgrade(catalog: Catalog, origin: str, target: str) -> bool:
     return leads or (target not in reachable(catalog, origin) and _before(names, target, origin))
 
 
-def path_of(catalog: Catalog, origin: str, target: str, server: KubernetesVersion) -> Path | None:
+def path_of(
+    catalog: Catalog,
+    origin: str,
+    target: str,
+    server: KubernetesVersion,
+    external: Collection[str] = (),
+) -> Path | None:
     """The way with the fewest hops; None when the catalog knows none.
 
-    Releases that this Kubernetes is too new for are gone round where that is possible.
+    Releases that this Kubernetes is too new for are gone round where that is possible. external:
+    components that somebody else manages; they bound nothing.
     """
-    names = _shortest(catalog, origin, target, server) or _shortest(catalog, origin, target, None)
+    tight = frozenset(
+        name
+        for name, release in catalog.releases.items()
+        if _window(catalog, release, external).ends_before(server)
+    )
+    names = _shortest(catalog, origin, target, tight) or _shortest(catalog, origin, target)
     if names is None:
         return None
     releases = [catalog.releases[name] for name in names]
-    hops = [hop_between(catalog, one, two) for one, two in pairwise(releases)]
-    return Path(origin, target, tuple(_with_kubernetes(catalog, hops, server)))
+    hops = [hop_between(catalog, one, two, external) for one, two in pairwise(releases)]
+    return Path(origin, target, tuple(_with_kubernetes(catalog, hops, server, external)))
+
+
+def _window(catalog: Catalog, release: Release, external: Collection[str]) -> Window:
+    """Kubernetes versions that a release runs on, but for what somebody else manages."""
+    return window_of(c for c in components_of(catalog, release) if c.name not in external)
 
 
 def hops_between(catalog: Catalog, origin: str, target: str) -> tuple[Hop, ...]:
     """The way with the fewest hops, whatever Kubernetes; empty when the catalog knows none."""
-    names = _shortest(catalog, origin, target, None) or []
+    names = _shortest(catalog, origin, target) or []
     releases = [catalog.releases[name] for name in names]
     return tuple(hop_between(catalog, one, two) for one, two in pairwise(releases))
 
@@ -67,15 +84,8 @@ def _parents(catalog: Catalog, origin: str, avoid: frozenset[str] = frozenset())
 
 
 def _shortest(
-    catalog: Catalog, origin: str, target: str, server: KubernetesVersion | None
+    catalog: Catalog, origin: str, target: str, avoid: frozenset[str] = frozenset()
 ) -> list[str] | None:
-    avoid = frozenset[str]()
-    if server is not None:
-        avoid = frozenset(
-            name
-            for name, release in catalog.releases.items()
-            if window_of(components_of(catalog, release)).ends_before(server)
-        )
     parents = _parents(catalog, origin, avoid)
     if target not in parents:
         return None
@@ -85,7 +95,9 @@ def _shortest(
     return names[::-1]
 
 
-def _with_kubernetes(catalog: Catalog, hops: Sequence[Hop], server: KubernetesVersion) -> list[Hop]:
+def _with_kubernetes(
+    catalog: Catalog, hops: Sequence[Hop], server: KubernetesVersion, external: Collection[str]
+) -> list[Hop]:
     """The hops with the upgrades of Kubernetes that must come between them, as few as possible.
 
     What is only not supported makes none necessary; but where one is, it goes no further than what
@@ -99,7 +111,7 @@ def _with_kubernetes(catalog: Catalog, hops: Sequence[Hop], server: KubernetesVe
             now = _within(both, hop.supported)
             done.append(hop)
             continue
-        here = window_of(components_of(catalog, catalog.releases[hop.origin])) & hop.window
+        here = _window(catalog, catalog.releases[hop.origin], external) & hop.window
         now = _within(hop.window if here.empty else here, hop.supported)
         for later in hops[index + 1 :]:
             if (now & later.window).empty:

@@ -16,12 +16,17 @@ from installer.plan.skip_rules import between, newest_of, rule_of
 from installer.plan.windows import supported_window, window_of
 
 
-def hop_of(catalog: Catalog, origin: str, target: str) -> Hop:
-    """The hop between two releases of which one can follow the other at once."""
-    return hop_between(catalog, catalog.releases[origin], catalog.releases[target])
+def hop_of(catalog: Catalog, origin: str, target: str, external: Collection[str] = ()) -> Hop:
+    """The hop between two releases of which one can follow the other at once.
+
+    external: components that somebody else manages; they bound nothing.
+    """
+    return hop_between(catalog, catalog.releases[origin], catalog.releases[target], external)
 
 
-def hop_between(catalog: Catalog, origin: Release, target: Release) -> Hop:
+def hop_between(
+    catalog: Catalog, origin: Release, target: Release, external: Collection[str] = ()
+) -> Hop:
     """The same, of releases."""
     before = {ref.name: ref.version for ref in origin.components}
     after = {ref.name: ref.version for ref in target.components}
@@ -38,9 +43,9 @@ def hop_between(catalog: Catalog, origin: Release, target: Release) -> Hop:
         catalog.components[item]
         for versions in stops
         for item in versions.items()
-        if versions is after or item[1] != before.get(item[0])
+        if item[0] not in external and (versions is after or item[1] != before.get(item[0]))
     ]
-    return Hop(
+    hop = Hop(
         origin.name,
         target.name,
         tuple(changes),
@@ -50,6 +55,7 @@ def hop_between(catalog: Catalog, origin: Release, target: Release) -> Hop:
         tuple(skipped),
         groups=(origin.serving.group, target.serving.group),
     )
+    return hop.leaving(external)
 
 
 def _way(catalog: Catalog, change: ComponentChange) -> tuple[list[str], list[Skipped]]:
@@ -98,16 +104,22 @@ def _stops(before: Versions, ways: Mapping[str, Sequence[str]], first: Versions)
 
 
 def way_back(
-    catalog: Catalog, origin: str, target: str, now: Versions, staying: Collection[str] = ()
+    catalog: Catalog,
+    origin: str,
+    target: str,
+    now: Versions,
+    staying: Collection[str] = (),
+    external: Collection[str] = (),
 ) -> Hop:
     """The hop from a release to one that it was upgraded from. now: what is there, which is not the
     whole release where the upgrade has not ended. staying: components that cannot go back.
+    external: as of `hop_of`.
 
     Through the same versions of what may not skip any; everything else, the controller above all,
     stays as it is until the last stop. What requests go through is pruned only after that. There
     are as many stops wherever it begins, so that their numbers mean the same to a later run.
     """
-    there = hop_between(catalog, catalog.releases[target], catalog.releases[origin])
+    there = hop_of(catalog, target, origin, external)
     after = {
         ref.name: now[ref.name] if ref.name in staying else ref.version
         for ref in catalog.releases[target].components
@@ -121,7 +133,7 @@ def way_back(
         for stop in reversed(there.stops[:-1])
     ]
     changes = tuple(ComponentChange(c.name, c.target, after.get(c.name, "")) for c in there.changes)
-    components = [catalog.components[item] for item in after.items()]
+    components = [catalog.components[item] for item in after.items() if item[0] not in external]
     return replace(
         there,
         origin=origin,

@@ -24,9 +24,8 @@ ORIGIN, TARGET = "kfserving-0.5.1", "kfserving-0.6.1"
 def plan_on(kubernetes: str, target: str = TARGET, external: Collection[str] = ()) -> UpgradePlan:
     catalog = load()
     version = KubernetesVersion.parse(kubernetes)
-    path = path_of(catalog, ORIGIN, target, version)
+    path = path_of(catalog, ORIGIN, target, version, external)
     assert path is not None
-    path = path.leaving(external)
     return UpgradePlan(
         Identity("here", "https://127.0.0.1", version, kubernetes, 1),
         Ledger(release=ORIGIN, state="installed"),

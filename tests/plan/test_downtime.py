@@ -15,11 +15,21 @@ from installer.plan.hops import path_of
 @pytest.mark.parametrize(
     ("origin", "target", "server", "rollouts"),
     [
-        ("kfserving-0.5.1", "kfserving-0.6.1", "1.20.2", Rollouts(knative=4, moves=0)),
+        (
+            "kfserving-0.5.1",
+            "kfserving-0.6.1",
+            "1.20.2",
+            Rollouts(knative=4, moves=0, gateway=True),
+        ),
         ("kfserving-0.6.1", "kserve-0.7.0", "1.20.2", Rollouts(knative=0, moves=1)),
-        ("kfserving-0.5.1", "kserve-0.7.0", "1.20.2", Rollouts(knative=4, moves=1)),
+        ("kfserving-0.5.1", "kserve-0.7.0", "1.20.2", Rollouts(knative=4, moves=1, gateway=True)),
         ("kserve-0.17.0", "kserve-0.20.0", "1.34.4", Rollouts(knative=0, moves=0, releases=1)),
-        ("kserve-0.9.0", "kserve-0.13.1", "1.25.3", Rollouts(knative=9, moves=0, releases=2)),
+        (
+            "kserve-0.9.0",
+            "kserve-0.13.1",
+            "1.25.3",
+            Rollouts(knative=9, moves=0, releases=2, gateway=True),
+        ),
     ],
 )
 def test_pods_are_replaced_with_each_knative_and_each_move(
@@ -31,19 +41,33 @@ def test_pods_are_replaced_with_each_knative_and_each_move(
 
 
 def test_an_external_knative_replaces_no_pods_by_an_upgrade_of_ours() -> None:
-    path = path_of(load(), "kserve-0.9.0", "kserve-0.13.1", KubernetesVersion.parse("1.25.3"))
-    assert path is not None
-    left = path.leaving(["knative-serving"])
-    assert rollouts_of(left.hops) == Rollouts(knative=0, moves=0, releases=2)
+    server = KubernetesVersion.parse("1.25.3")
+    left = path_of(load(), "kserve-0.9.0", "kserve-0.13.1", server, ["knative-serving"])
+    assert left is not None
+    assert rollouts_of(left.hops) == Rollouts(knative=0, moves=0, releases=2, gateway=True)
 
 
 def fate(**more: Any) -> Any:
-    usual = {"ready": True, "on_knative": True, "gateways": 1, "rollouts": Rollouts(4, 1)}
+    usual = {
+        "ready": True,
+        "on_knative": True,
+        "gateways": 1,
+        "rollouts": Rollouts(4, 1, gateway=True),
+    }
     return expected("models/flowers", **{**usual, **more})
 
 
 def test_one_gateway_ends_open_connections_and_two_do_not() -> None:
     assert (fate().downtime, fate(gateways=2).downtime) == ("open connections only", "none")
+
+
+def test_where_istio_stays_or_is_somebody_elses_the_gateway_stays_too() -> None:
+    server = KubernetesVersion.parse("1.20.2")
+    left = path_of(load(), "kfserving-0.5.1", "kfserving-0.6.1", server, ["istio"])
+    assert left is not None
+    assert rollouts_of(left.hops) == Rollouts(knative=4, moves=0)
+    stays = fate(rollouts=Rollouts(0, 0))
+    assert (stays.downtime, stays.why) == ("none", ())
 
 
 def test_each_release_of_kserve_may_replace_the_pods_of_all() -> None:

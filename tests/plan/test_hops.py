@@ -330,7 +330,9 @@ def test_nothing_that_a_hop_says_or_is_stopped_by_is_of_an_external_component() 
     path = path_of(catalog, *PACKAGED)
     assert path is not None
     (whole,) = path.hops
-    (left,) = path.leaving(["istio", "knative-serving"]).hops
+    others = path_of(catalog, *PACKAGED, ["istio", "knative-serving"])
+    assert others is not None
+    (left,) = others.hops
     before, after = notes_of(catalog, whole), notes_of(catalog, left)
     assert {skip.component for skip in whole.skipped} == {"istio"}
     assert left.skipped == ()
@@ -344,3 +346,24 @@ def test_nothing_that_a_hop_says_or_is_stopped_by_is_of_an_external_component() 
     assert (left.stops, left.before) == (whole.stops, whole.before), "a later run counts the same"
     about = [step.about for step in steps_of(left) if step.name.startswith("stop-")]
     assert about[-1] == "apply net-istio 0.22.0, kfserving 0.6.1"
+
+
+def test_an_external_component_asks_for_no_kubernetes() -> None:
+    components = [
+        *(component("kserve", f"0.{i}.0", ("1.16", "")) for i in range(2)),
+        component("istio", "1.1.0", ("1.16", "1.20")),
+        component("istio", "1.2.0", ("1.22", "")),
+    ]
+    two = [
+        release("r0", {"istio": "1.1.0", "kserve": "0.0.0"}),
+        release("r1", {"istio": "1.2.0", "kserve": "0.1.0"}, ["r0"]),
+    ]
+    of, server = catalog(two, components), KubernetesVersion.parse("1.20.2")
+    (ours,) = hops(of, "r0", "r1", "1.20.2")
+    assert str(ours.kubernetes) == "upgrade Kubernetes to >= 1.22"
+    path = path_of(of, "r0", "r1", server, ["istio"])
+    assert path is not None
+    (left,) = path.hops
+    assert (left.kubernetes, str(left.window), str(left.supported)) == (None, ">= 1.16", ">= 1.16")
+    back = way_back(of, "r1", "r0", {"istio": "1.2.0", "kserve": "0.1.0"}, (), ["istio"])
+    assert (str(back.window), back.external) == (">= 1.16", ("istio",))
