@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
-from installer.catalog.model import Bound, Catalog, Component, Release
+from installer.catalog.model import Bound, Catalog, Component, Range, Release
 from installer.core.errors import UsageError
 from installer.core.kubernetes_version import KubernetesVersion
 
@@ -54,23 +54,34 @@ def components_of(catalog: Catalog, release: Release) -> tuple[Component, ...]:
     return tuple(done)
 
 
-def fits(catalog: Catalog, release: Release, server: KubernetesVersion) -> list[Reason]:
+def fits(
+    catalog: Catalog,
+    release: Release,
+    server: KubernetesVersion,
+    external: Collection[str] = (),
+) -> list[Reason]:
     """Why the release cannot run on this Kubernetes; empty when it can.
 
     At most one reason for the minimum and one for the maximum, each naming the component that
-    binds. Bounds of which upstream only warns are in `warnings`.
+    binds. Bounds of which upstream only warns are in `warnings`. external: components that somebody
+    else manages: they bind nothing, and the release's own bounds, which sum all up, do not count.
     """
-    components = components_of(catalog, release)
+    components = [c for c in components_of(catalog, release) if c.name not in external]
     below = [(c, bound) for c in components if (bound := _hard(c.kubernetes.below(server)))]
     above = [(c, bound) for c in components if (bound := _hard(c.kubernetes.above(server)))]
-    own = release.kubernetes
+    own = Range() if external else release.kubernetes
     return [
         *_binding(below, release, _hard(own.below(server)), lower=False),
         *_binding(above, release, _hard(own.above(server)), lower=True),
     ]
 
 
-def warnings(catalog: Catalog, release: Release, server: KubernetesVersion) -> list[Reason]:
+def warnings(
+    catalog: Catalog,
+    release: Release,
+    server: KubernetesVersion,
+    external: Collection[str] = (),
+) -> list[Reason]:
     """Bounds that this Kubernetes is beyond and that upstream only warns of.
 
     A component's maximum is none where the release is known to run on this Kubernetes or a later
@@ -80,6 +91,7 @@ def warnings(catalog: Catalog, release: Release, server: KubernetesVersion) -> l
     return [
         Reason(titled(component), bound)
         for component in components_of(catalog, release)
+        if component.name not in external
         for bound in (
             component.kubernetes.below(server),
             None if known else component.kubernetes.above(server),

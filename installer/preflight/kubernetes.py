@@ -32,9 +32,10 @@ def _version(world: World) -> Iterator[Detail]:
     version = world.identity.version
     other = nearest_fit(catalog, release, version)
     remedy = f"{other.name} is the nearest release that runs here" if other else ""
-    for reason in fits(catalog, release, version):
+    external = [component.name for component in world.target.external]
+    for reason in fits(catalog, release, version, external):
         yield failed(str(reason), remedy, nearest=other.name if other else "")
-    for reason in warnings(catalog, release, version):
+    for reason in warnings(catalog, release, version, external):
         yield warning(str(reason))
 
 

@@ -168,6 +168,15 @@ def test_a_kubernetes_that_a_project_does_not_support_is_warned_of_unless_the_re
     assert fits(shipped, release, on(server)) == []
 
 
+def test_an_external_component_binds_nothing(shipped: Catalog) -> None:
+    old = shipped.releases["kserve-0.20.0"]
+    assert reasons(shipped, "kserve-0.20.0", "1.32.0") == [
+        "Knative Serving 1.21.1 refuses to start below 1.33"
+    ]
+    assert fits(shipped, old, on("1.32.0"), ["knative-serving", "net-istio"]) == []
+    assert warnings(shipped, old, on("1.35.0"), ["cert-manager", "istio"]) == []
+
+
 def test_a_release_narrower_than_its_components_gives_its_own_reason(tmp_path: Path) -> None:
     small = SmallCatalog(tmp_path)
     small.files[RELEASE]["kubernetes"]["max"] = {

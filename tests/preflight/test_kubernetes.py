@@ -12,6 +12,7 @@ from installer.catalog.resolve import fits, nearest_fit
 from installer.cluster.client import Cluster
 from installer.core.kubernetes_version import KubernetesVersion
 from installer.core.objects import Ref
+from installer.plan.settings import Settings
 from installer.preflight.kubernetes import skew
 from installer.sandbox.lifecycle import SandboxInfo
 
@@ -111,6 +112,9 @@ def test_a_too_old_kubernetes_names_who_binds_and_the_release_that_fits(
     assert found.verdict == "failed"
     assert "Knative Serving 1.21.1 refuses to start below 1.33" in first.reason
     assert first.data["nearest"] == "kserve-0.8.0"
+    theirs = Settings(external=("knative-serving", "net-istio"))
+    found = look(sandbox, release="kserve-0.20.0", only=("kubernetes",), settings=theirs)
+    assert not any("Knative" in d.reason for d in found["kubernetes-version"].details)
 
 
 @pytest.mark.cluster
