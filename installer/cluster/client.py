@@ -360,17 +360,20 @@ class Cluster:
         *,
         propagation: str = "Background",
         uid: str | None = None,
+        version: str | None = None,
         dry_run: bool = False,
     ) -> bool:
         """Delete an object; False when it is not there.
 
-        uid: only that very object; kind `conflict` when another took its place. A Namespace that
-        is being deleted already counts as deleted.
+        uid: only that very object; kind `conflict` when another took its place. version: only at
+        this resourceVersion; `conflict` when it was written since. A Namespace that is being
+        deleted already counts as deleted.
         """
         options: Object = {"kind": "DeleteOptions", "apiVersion": "v1"}
         options["propagationPolicy"] = propagation
-        if uid:
-            options["preconditions"] = {"uid": uid}
+        held = {"uid": uid, "resourceVersion": version}
+        if uid or version:
+            options["preconditions"] = {key: value for key, value in held.items() if value}
         try:
             self.request(
                 "DELETE", self._path(ref), query=_query(dry_run), body=options, about=str(ref)

@@ -5,23 +5,26 @@ Each step can be taken again: what a killed run has left of it, the next run end
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 
 from installer.catalog.foreign import load_foreign
 from installer.cluster import helm
 from installer.cluster.client import Cluster
 from installer.cluster.deletion import wait_gone
+from installer.cluster.errors import ApiError
 from installer.cluster.wait import wait_ready
 from installer.core.cancel import Cancel
 from installer.core.errors import InstallerError
 from installer.core.events import Emit, Event
 from installer.core.objects import Object, ObjectId, Ref, dig, ref_of
 from installer.operations.telling import warning
-from installer.plan.handover import KNATIVE_SERVING, OPERATOR_GROUP, Handover
+from installer.plan.handover import KNATIVE_SERVING, OPERATOR_GROUP, Handover, takes_all_along
 from installer.preflight.existing_inventory import belongs
 
 _REPLICAS = "kserve-installer/replicas"
 """Annotation on the operator's Deployment while it is stopped: how many replicas it had."""
+_ATTEMPTS = 5
+"""How often a KnativeServing that others keep writing is tried anew."""
 
 
 def let_go_first(
@@ -72,6 +75,24 @@ def let_go_last(
                 emit(warning(f"what else {item} has is not known: {why}", str(revision.ref)))
         helm.forget(cluster, item.namespace, item.name)
         emit(_event(item, [str(ref) for ref in left]))
+
+
+def give_up(
+    cluster: Cluster, begun: Iterable[Handover], meant: Iterable[Handover] = ()
+) -> list[Handover]:
+    """What an earlier run began to take over, and nobody is to end: Knative's operator runs again
+    where that run was killed while it was stopped. Returns the Helm releases among it that Helm
+    still has records of.
+
+    begun: as in the ledger; meant: those that are still to let go.
+    """
+    ends = {item.key for item in meant}
+    given_up = [item for item in begun if item.key not in ends]
+    if any(item.keeper == "knative-operator" for item in given_up):
+        for deployment in _operators(cluster):
+            _start(cluster, deployment)
+    charts = [item for item in given_up if item.keeper == "helm"]
+    return [item for item in charts if helm.revisions(cluster, item.namespace, item.name)]
 
 
 def _event(item: Handover, left: Sequence[str]) -> Event:
@@ -128,12 +149,49 @@ def _start(cluster: Cluster, deployment: Object) -> None:
 
 
 def _orphan(cluster: Cluster, item: Handover, cancel: Cancel) -> None:
-    """Delete a KnativeServing and nothing of what it owns."""
-    for version in cluster.discovery().versions(OPERATOR_GROUP):
-        ref = Ref(f"{OPERATOR_GROUP}/{version}", KNATIVE_SERVING, item.namespace, item.name)
-        if cluster.get(ref) is None:
-            return
-        cluster.patch(ref, {"metadata": {"finalizers": None}})
-        cluster.delete(ref, propagation="Orphan")
-        wait_gone(cluster, [ref], deadline=cancel.left(), cancel=cancel)
+    """Delete a KnativeServing and nothing of what it owns. Raises InstallerError where that cannot
+    be: somebody else deletes it, or an operator that runs keeps putting its finalizer back."""
+    versions = cluster.discovery().versions(OPERATOR_GROUP)
+    if not versions:
         return
+    ref = Ref(f"{OPERATOR_GROUP}/{versions[0]}", KNATIVE_SERVING, item.namespace, item.name)
+    for _ in range(_ATTEMPTS):
+        serving = cluster.get(ref)
+        if serving is None:
+            return
+        if _asked_to_orphan(cluster, ref, serving):
+            wait_gone(cluster, [ref], deadline=cancel.left(), cancel=cancel)
+            return
+    raise InstallerError(
+        f"{ref} keeps being written, so it cannot be deleted without what it owns",
+        kind="handover",
+        object=str(ref),
+        remedy="find what starts Knative's operator again, such as OLM or Argo CD, and stop it; "
+        "then run the same command again",
+    )
+
+
+def _asked_to_orphan(cluster: Cluster, ref: Ref, serving: Object) -> bool:
+    """Whether it is being deleted as we want it; False where it was written meanwhile.
+
+    Deleted is the very version of which the operator's finalizer was taken off: with it back, the
+    operator would delete all that it made.
+    """
+    if takes_all_along(serving):
+        raise InstallerError(
+            f"{ref} is being deleted, and Knative with it",
+            kind="handover",
+            object=str(ref),
+            remedy="wait until both are gone, then install without --adopt",
+        )
+    if dig(serving, "metadata", "deletionTimestamp"):
+        return True  # by a run that was killed: the garbage collector goes on without it
+    version = dig(serving, "metadata", "resourceVersion")
+    try:
+        freed = cluster.patch(ref, {"metadata": {"finalizers": None, "resourceVersion": version}})
+        freed_at = str(dig(freed, "metadata", "resourceVersion"))
+        return cluster.delete(ref, propagation="Orphan", version=freed_at)
+    except ApiError as error:
+        if error.failure.kind not in ("conflict", "not-found"):
+            raise
+        return False

@@ -17,7 +17,7 @@ from installer.core.errors import ExitCode
 from installer.core.events import Emit, Event
 from installer.core.objects import ObjectId
 from installer.operations.choice import Choice, InstallOptions, choose
-from installer.operations.handovers import let_go_first, let_go_last
+from installer.operations.handovers import give_up, let_go_first, let_go_last
 from installer.operations.health import await_health
 from installer.operations.prepare import Prepared, check_installed, prepare_first
 from installer.operations.prune import prune
@@ -94,6 +94,7 @@ def execute(
         ledgers.write_stack(cluster, ledger)
         engine = Engine(cluster, prepared, lock, emit, cancel)
         try:
+            give_up(cluster, prepared.ledger.handovers, prepared.handovers)
             let_go_first(cluster, prepared.handovers, emit, cancel)
             engine.run()
             prune(cluster, prepared, engine.tally, emit)

@@ -22,7 +22,7 @@ from installer.operations.choice import Choice, InstallOptions
 from installer.operations.live import METADATA_KINDS, Blind, read_live
 from installer.plan.drift import Decision, decide
 from installer.plan.edits import with_edits
-from installer.plan.handover import UNTRACKED, Handover, handovers_of, united
+from installer.plan.handover import UNTRACKED, Handover, handovers_of, still_meant, united
 from installer.plan.pruning import prunable
 from installer.plan.settings import Settings, invalid
 from installer.plan.wanted import Wanted, wanted_of
@@ -127,7 +127,8 @@ def prepare(cluster: Cluster, choice: Choice, emit: Emit, cancel: Cancel) -> Pre
     keep = {item.ref.identity for part in planned for item in part.wanted}
     owned = {record.name: record.entries for record in ledger.components.values()}
     prune = prunable(owned, keep, components, options.settings)
-    handovers = united([*ledger.handovers, *adopted_from(planned, options.adopt)])
+    begun = still_meant(ledger.handovers, [part.component.name for part in planned])
+    handovers = united([*begun, *adopted_from(planned, options.adopt)])
     prepared = Prepared(
         options, identity, release, planned, external, prune, ledger, handovers=handovers
     )

@@ -15,11 +15,13 @@ from installer.core.errors import ChecksFailed, ExitCode
 from installer.core.events import Emit, Event, silent
 from installer.core.objects import Ref, dig
 from installer.core.words import plural
+from installer.operations.handovers import give_up
 from installer.operations.install import Outcome
 from installer.operations.leftovers import Leftover
 from installer.operations.removal import Removal
 from installer.operations.runs import begin_run, close_failed, end_run
 from installer.operations.tally import Tally
+from installer.operations.telling import warning
 from installer.operations.uninstall_decision import (
     PreparedUninstall,
     UninstallOptions,
@@ -50,6 +52,7 @@ def execute_uninstall(
         emit(Event("recorded", {"run": run.id}))
         removal = Removal(cluster, prepared, tally, emit, cancel)
         try:
+            _give_up(cluster, ledger, emit)
             left = removal.run(lock)
         except BaseException as error:
             close_failed(cluster, ledger, run, error)
@@ -65,6 +68,18 @@ def execute_uninstall(
         removal.remove_home()
     outcome = Outcome.of("failed" if left else "done", tally, cluster, started)
     return replace(outcome, exit_code=ExitCode.FAILED if left else ExitCode.DONE), left
+
+
+def _give_up(cluster: Cluster, ledger: Ledger, emit: Emit) -> None:
+    """End an adoption that was killed; Helm's records stay, and are told."""
+    for item in give_up(cluster, ledger.handovers):
+        emit(
+            warning(
+                f"Helm still has its record of {item}, whose adoption did not end",
+                str(item),
+                f"helm uninstall {item.name} -n {item.namespace}",
+            )
+        )
 
 
 def _decided_again(

@@ -7,7 +7,7 @@ therefore makes their keeper let go: `operations.handovers` does it.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
@@ -27,6 +27,9 @@ OPERATOR_GROUP = "operator.knative.dev"
 KNATIVE_SERVING = "KnativeServing"
 """Source: knative/operator, pkg/reconciler/common/transformers.go: what it makes in a namespace
 has the KnativeServing there as its controlling owner."""
+ORPHANS = "orphan"
+"""Finalizer while a deletion orphans what an object owns. Source: kubernetes/apimachinery,
+pkg/apis/meta/v1/types.go, FinalizerOrphanDependents."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +74,16 @@ def keeper_of(obj: Mapping[str, Any]) -> Handover | None:
     return None
 
 
+def takes_all_along(keeper: Mapping[str, Any] | None) -> bool:
+    """Whether a live KnativeServing is being deleted together with what it owns.
+
+    False where the deletion orphans what it owns, as ours does: until the garbage collector has
+    done so, it is held by the finalizer ORPHANS.
+    """
+    deleted = bool(dig(keeper, "metadata", "deletionTimestamp"))
+    return deleted and ORPHANS not in dig(keeper, "metadata", "finalizers", default=[])
+
+
 def unmarked(obj: Mapping[str, Any]) -> Object | None:
     """A merge patch that takes Helm's marks off an object; None where there are none.
 
@@ -112,3 +125,13 @@ def united(handovers: Iterable[Handover]) -> tuple[Handover, ...]:
             managers=tuple(sorted({*known.managers, *item.managers})),
         )
     return tuple(found[key] for key in sorted(found))
+
+
+def still_meant(handovers: Iterable[Handover], components: Collection[str]) -> list[Handover]:
+    """Those of an earlier run that an install of these components of ours is to end. What has been
+    declared external since stays with its keeper."""
+    cut = [
+        replace(item, components=tuple(name for name in item.components if name in components))
+        for item in handovers
+    ]
+    return [item for item in cut if item.components]

@@ -12,8 +12,8 @@ from installer.cluster import helm
 from installer.cluster.errors import ApiError
 from installer.cluster.helm import Revision
 from installer.core.checks import Detail, failed, note, unknown
-from installer.core.objects import ObjectId, Ref, dig
-from installer.plan.handover import KNATIVE_SERVING, OPERATOR_GROUP, Handover
+from installer.core.objects import ObjectId, Ref
+from installer.plan.handover import KNATIVE_SERVING, OPERATOR_GROUP, Handover, takes_all_along
 from installer.preflight.existing_inventory import Installation, Inventory
 from installer.preflight.existing_read import inventory
 from installer.preflight.rights_needed import Right
@@ -174,7 +174,7 @@ def _operator(world: World, handover: Handover) -> Iterator[Detail]:
     for version in world.cluster.discovery().versions(OPERATOR_GROUP):
         ref = Ref(f"{OPERATOR_GROUP}/{version}", KNATIVE_SERVING, handover.namespace, handover.name)
         serving = world.get(ref)
-        if dig(serving, "metadata", "deletionTimestamp"):
+        if takes_all_along(serving):
             yield failed(
                 f"{ref} is being deleted, and Knative with it",
                 "wait until both are gone, then install without --adopt",

@@ -1,0 +1,183 @@
+"""Knative's operator made to let go of small objects: killed runs, other people's deletions."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from foreign_installs import definition, deployment, namespace, placed
+from harness import RELEASE, Installer
+from keepers import OPERATOR, SERVING, operator_keeps, record
+
+from installer.catalog.sources import SourceOptions
+from installer.cluster import ledger as ledgers
+from installer.cluster.client import Cluster
+from installer.cluster.deletion import wait_gone
+from installer.cluster.ledger import Ledger
+from installer.core.cancel import Cancel
+from installer.core.errors import InstallerError
+from installer.core.events import silent
+from installer.core.objects import Object, Ref, dig, ref_of
+from installer.operations.choice import InstallOptions, choose
+from installer.operations.handovers import give_up, let_go_first
+from installer.operations.prepare import prepare
+from installer.plan.handover import Handover
+from installer.plan.settings import Settings
+from installer.sandbox import lifecycle
+from installer.sandbox.lifecycle import SandboxInfo
+
+pytestmark = pytest.mark.cluster
+
+KEPT = Handover("knative-operator", SERVING.namespace, SERVING.name, ("knative-serving",))
+MADE = Ref("v1", "ConfigMap", SERVING.namespace, "made-by-the-operator")
+CHART = Handover("helm", SERVING.namespace, "cm", ("cert-manager",))
+REPLICAS = "kserve-installer/replicas"
+FINALIZER = "knativeservings.operator.knative.dev"
+IMAGE = "gcr.io/knative-releases/knative.dev/operator/cmd/operator:v1.16.0"
+COLLECTOR = "kube-controller-manager"
+
+
+@pytest.fixture(scope="module")
+def info(sandbox_factory: Any) -> Iterator[SandboxInfo]:
+    made = sandbox_factory("1.20.2", fresh=True)
+    yield made
+    lifecycle.down(made.name)
+
+
+@pytest.fixture
+def cluster(info: SandboxInfo) -> Iterator[Cluster]:
+    """An operator of two replicas, a KnativeServing, and an object that it made."""
+    cluster = Cluster.connect(kubeconfig=str(info.kubeconfig))
+    crd = definition("knativeservings", "operator.knative.dev", "KnativeServing")
+    crd["spec"]["versions"][0]["name"] = "v1beta1"
+    operator = deployment(OPERATOR.namespace, OPERATOR.name, IMAGE)
+    operator["spec"]["replicas"] = 2
+    made = {"apiVersion": "v1", "kind": "ConfigMap"}
+    made["metadata"] = {"name": MADE.name, "namespace": MADE.namespace}
+    spaces = [namespace(OPERATOR.namespace), namespace(SERVING.namespace)]
+    with placed(cluster, [*spaces, crd, operator, made]):
+        operator_keeps(cluster, [MADE])
+        yield cluster
+        cluster.delete(ledgers.HOME)
+        cluster.delete(ref_of(record(CHART.name, CHART.namespace, [])))
+        wait_gone(cluster, [ledgers.HOME], deadline=30, cancel=Cancel())
+        if cluster.get(SERVING) is not None:
+            cluster.patch(SERVING, {"metadata": {"finalizers": None}})
+            cluster.delete(SERVING)
+            wait_gone(cluster, [SERVING], deadline=30, cancel=Cancel())
+
+
+def let_go(cluster: Cluster) -> None:
+    let_go_first(cluster, [KEPT], silent, Cancel(60))
+
+
+def replicas(cluster: Cluster) -> int:
+    return int(dig(cluster.get(OPERATOR), "spec", "replicas"))
+
+
+def test_a_deletion_that_a_killed_run_has_asked_for_is_not_cut_short(
+    cluster: Cluster, info: SandboxInfo
+) -> None:
+    cluster.delete(OPERATOR)  # nothing else is to be waited for
+    lifecycle.signal_component(info.name, COLLECTOR, signal.SIGSTOP)
+    try:
+        cluster.patch(SERVING, {"metadata": {"finalizers": None}})
+        cluster.delete(SERVING, propagation="Orphan")
+        waiting = threading.Thread(target=let_go, args=(cluster,))
+        waiting.start()
+        waiting.join(2)
+        assert dig(cluster.get(SERVING), "metadata", "finalizers") == ["orphan"]
+    finally:
+        lifecycle.signal_component(info.name, COLLECTOR, signal.SIGCONT)
+    waiting.join(60)
+    assert not waiting.is_alive()
+    assert cluster.get(SERVING) is None
+    made = cluster.get(MADE)
+    assert made is not None
+    assert not dig(made, "metadata", "ownerReferences", default=[]), "nothing takes it along"
+
+
+def test_a_knativeserving_that_somebody_deletes_is_left_to_them(cluster: Cluster) -> None:
+    cluster.delete(SERVING)
+    with pytest.raises(InstallerError, match="is being deleted, and Knative with it") as refused:
+        let_go(cluster)
+    assert refused.value.object == str(SERVING)
+    assert "wait until both are gone" in refused.value.remedy
+    assert dig(cluster.get(SERVING), "metadata", "finalizers") == [FINALIZER]
+    assert replicas(cluster) == 2
+
+
+class BesideARunningOperator(Cluster):
+    """A cluster in which the operator runs all the same: it puts its finalizer back as soon as it
+    is taken off, and removes what it made when its KnativeServing is deleted under it."""
+
+    def patch(self, ref: Ref, body: Any, **options: Any) -> Object:
+        answer = super().patch(ref, body, **options)
+        if ref == SERVING:
+            super().patch(ref, {"metadata": {"finalizers": [FINALIZER]}}, manager="operator")
+        return answer
+
+    def delete(self, ref: Ref, **options: Any) -> bool:
+        there = super().delete(ref, **options)
+        if FINALIZER in dig(self.get(SERVING), "metadata", "finalizers", default=[]):
+            super().delete(MADE)
+        return there
+
+
+def test_an_operator_that_somebody_starts_again_cannot_take_its_objects_along(
+    cluster: Cluster, info: SandboxInfo
+) -> None:
+    beside = BesideARunningOperator.connect(kubeconfig=str(info.kubeconfig))
+    with pytest.raises(InstallerError, match="keeps being written") as refused:
+        let_go(beside)
+    assert "what starts Knative's operator again" in refused.value.remedy
+    serving = cluster.get(SERVING)
+    assert serving is not None
+    assert not dig(serving, "metadata", "deletionTimestamp")
+    assert cluster.get(MADE) is not None
+
+
+def stopped_half_way(cluster: Cluster) -> None:
+    """As a run leaves it that was killed while the operator was stopped."""
+    stopped = {
+        "metadata": {"annotations": {REPLICAS: "2"}},
+        "spec": {"replicas": 0},
+    }
+    cluster.patch(OPERATOR, stopped)
+    ledgers.create_home(cluster)
+    ledgers.write_stack(
+        cluster, Ledger(release=RELEASE, state="installing", handovers=(CHART, KEPT))
+    )
+
+
+def test_an_uninstall_ends_what_a_killed_adoption_has_begun(
+    cluster: Cluster, info: SandboxInfo, shared: Path
+) -> None:
+    stopped_half_way(cluster)
+    cluster.create(record(CHART.name, CHART.namespace, [MADE]))
+    ended = Installer(info.kubeconfig, shared / "upstream").run("uninstall")
+    assert ended.code == 0, ended.finished
+    assert replicas(cluster) == 2
+    assert REPLICAS not in dig(cluster.get(OPERATOR), "metadata", "annotations", default={})
+    told = next(e for e in ended.of("warning") if e["object"] == str(CHART))
+    assert "Helm still has its record" in told["message"]
+    assert told["remedy"] == "helm uninstall cm -n knative-serving"
+    assert cluster.get(SERVING) is not None
+    assert cluster.get(MADE) is not None
+
+
+def test_nobody_lets_go_of_what_is_declared_external_after_all(
+    cluster: Cluster, shared: Path
+) -> None:
+    stopped_half_way(cluster)
+    names = ("cert-manager", "knative-serving")
+    sources = SourceOptions(mirror=str(shared / "upstream"))
+    options = InstallOptions(RELEASE, Settings(external=names), sources)
+    prepared = prepare(cluster, choose(options), silent, Cancel(60))
+    assert prepared.handovers == ()
+    give_up(cluster, prepared.ledger.handovers, prepared.handovers)
+    assert replicas(cluster) == 2
