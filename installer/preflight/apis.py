@@ -10,6 +10,7 @@ from installer.cluster.errors import ApiError
 from installer.core.checks import Detail, failed, note, unknown, warning
 from installer.core.objects import Object, Ref, conditions, dig
 from installer.core.words import plural
+from installer.plan.handover import Handover, keeper_of
 from installer.plan.wanted import Wanted
 from installer.preflight.check import Check
 from installer.preflight.dry_runs import Preview, conflicts_of, dry_runs, preview_detail
@@ -183,15 +184,29 @@ def _conflicts(world: World) -> Iterator[Detail]:
         return
     asked = {item.ref for item in world.target.wanted if world.target.asked(item)}
     ours = {item.ref for item in world.target.wanted if world.applied(item)}
+    kept = {
+        item.ref: (keeper, part.component.name)
+        for part in world.target.parts
+        for item in part.wanted
+        if (keeper := keeper_of(part.live.get(item.ref.identity, {}))) is not None
+    }
     for preview in dry_runs(world):
-        yield from told_conflicts(preview, take=preview.ref in asked, ours=preview.ref in ours)
+        ref = preview.ref
+        yield from told_conflicts(preview, take=ref in asked, ours=ref in ours, kept=kept.get(ref))
     yield from doubts(dry_runs(world))
 
 
-def told_conflicts(preview: Preview, *, take: bool, ours: bool = False) -> Iterator[Detail]:
+def told_conflicts(
+    preview: Preview,
+    *,
+    take: bool,
+    ours: bool = False,
+    kept: tuple[Handover, str] | None = None,
+) -> Iterator[Detail]:
     """One detail per field manager that owns fields which this object is to have. Pure.
 
     take: they are taken over because somebody asked for it; ours: because we have set them before.
+    kept: who keeps the object, and of which component it is.
     """
     managers: dict[str, list[str]] = defaultdict(list)
     for conflict in conflicts_of(preview):
@@ -207,6 +222,8 @@ def told_conflicts(preview: Preview, *, take: bool, ours: bool = False) -> Itera
             yield warning(f"{what}; it is ours, and taken back", remedy, about, manager=manager)
             continue
         remedy = f"find out who {manager} is and why; --take-ownership takes these fields over"
+        if kept is not None and manager in kept[0].managers:
+            remedy = f"--adopt {kept[1]} takes them over, and makes {kept[0]} let go"
         yield failed(what, remedy, about, manager=manager, fields=fields)
 
 

@@ -5,9 +5,11 @@ from __future__ import annotations
 import base64
 import gzip
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from keepers import record
 
 from installer.cluster.helm import Revision, Unreadable, applied, manifest_of
@@ -33,6 +35,14 @@ def test_a_record_tells_what_was_applied_wherever_helm_keeps_it() -> None:
     for text in (packed({"manifest": manifest}), packed({"manifest": manifest}, zip=False)):
         for kind in ("Secret", "ConfigMap"):
             assert [ref_of(obj) for obj in manifest_of(kept(text, kind))] == REFS[:1]
+
+
+def test_what_helm_itself_wrote_is_read_without_its_hooks() -> None:
+    found = yaml.safe_load((Path(__file__).parent / "helm_release.yaml").read_text())
+    assert [(obj["kind"], obj["metadata"]["name"]) for obj in manifest_of(found)] == [
+        ("ConfigMap", "one"),
+        ("ClusterRole", "two"),
+    ]
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ import pytest
 from installer.cluster.client import Cluster
 from installer.cluster.errors import Conflict, Failure
 from installer.core.objects import Object, Ref, ref_of
+from installer.plan.handover import Handover
 from installer.plan.wanted import Wanted
 from installer.preflight.apis import brought_by, doubts, told_conflicts, unavailable
 from installer.preflight.dry_runs import Preview, conflicts_of, judged, preview_detail
@@ -80,6 +81,14 @@ def test_conflicts_fail_with_their_manager_unless_they_are_to_be_taken_over() ->
     assert "--take-ownership" in details[0].remedy
     details = list(told_conflicts(Preview(ROLE, CLASH), take=True))
     assert {d.verdict for d in details} == {"note"}
+
+
+def test_fields_of_whoever_keeps_the_object_are_to_be_had_by_an_adoption() -> None:
+    keeper = Handover("helm", "infra", "cm", (), ("helm",))
+    helm, kubectl = told_conflicts(Preview(ROLE, CLASH), take=False, kept=(keeper, "cert-manager"))
+    said = "--adopt cert-manager takes them over, and makes Helm release infra/cm let go"
+    assert helm.remedy == said
+    assert "--take-ownership" in kubectl.remedy, "who is somebody else"
 
 
 @pytest.mark.parametrize(
