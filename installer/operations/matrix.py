@@ -19,7 +19,7 @@ from installer.core.events import Emit
 from installer.operations.choice import Choice, InstallOptions
 from installer.operations.live import Blind
 from installer.operations.preflight import Selection, ledger_of, run_bounded, target_for
-from installer.operations.prepare import planned_of
+from installer.operations.prepare import planned_of, to_let_go
 from installer.preflight.world import Target, World
 
 Answer = Literal["yes", "findings", "no"]
@@ -167,7 +167,8 @@ class _Run:
             if options.sources.offline and isinstance(error, ChecksFailed):
                 return target, _NO_SOURCES
             return target, error.message
-        return target_for(choice, external, planned), ""
+        handovers = to_let_go(self.ledger, planned, options.adopt)
+        return target_for(choice, external, planned, handovers), ""
 
 
 _NO_SOURCES = "its sources are neither in the cache nor given with --mirror or --bundle"

@@ -22,10 +22,11 @@ from installer.operations.live import Blind
 from installer.operations.prepare import (
     PlannedComponent,
     Prepared,
-    adopted_from,
     planned_of,
+    to_let_go,
 )
 from installer.operations.runs import this_user
+from installer.plan.handover import Handover
 from installer.preflight.check import CATEGORIES, Check
 from installer.preflight.kubernetes import unreachable
 from installer.preflight.registry import CHECKS
@@ -133,7 +134,8 @@ def preflight(
     ledger = ledger_of(cluster, blind)
     planned, external = planned_of(cluster, choice, ledger, emit, cancel, blind)
     catalog = load(choice.options.catalog)
-    target = target_for(replace(choice, catalog=catalog), external, planned)
+    handovers = to_let_go(ledger, planned, choice.options.adopt)
+    target = target_for(replace(choice, catalog=catalog), external, planned, handovers)
     world = World(cluster, identity, ledger, target, blind)
     findings = run_bounded(cluster, world, checks, selection.skip, cancel)
     return Report(context, server, identity, choice.release.name, findings)
@@ -178,7 +180,10 @@ def check_first(
 
 
 def target_for(
-    choice: Choice, external: Sequence[Component], planned: Sequence[PlannedComponent]
+    choice: Choice,
+    external: Sequence[Component],
+    planned: Sequence[PlannedComponent],
+    handovers: tuple[Handover, ...] = (),
 ) -> Target:
     """What checks look at; planned: empty where the objects are not known."""
     return Target(
@@ -191,7 +196,7 @@ def target_for(
         take_ownership=choice.options.take_ownership,
         adopt=choice.options.adopt,
         flags=choice.options.flags,
-        handovers=adopted_from(planned, choice.options.adopt),
+        handovers=handovers,
     )
 
 
@@ -200,7 +205,7 @@ def target_of(prepared: Prepared) -> Target:
     components = [*(part.component for part in prepared.planned), *prepared.external]
     catalog = load(prepared.options.catalog)
     choice = Choice(prepared.options, catalog, prepared.release, components)
-    return target_for(choice, prepared.external, prepared.planned)
+    return target_for(choice, prepared.external, prepared.planned, prepared.handovers)
 
 
 def refuse_failures(findings: Sequence[Finding], prepared: Prepared) -> None:

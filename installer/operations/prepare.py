@@ -22,7 +22,14 @@ from installer.operations.choice import Choice, InstallOptions
 from installer.operations.live import METADATA_KINDS, Blind, read_live
 from installer.plan.drift import Decision, decide
 from installer.plan.edits import with_edits
-from installer.plan.handover import UNTRACKED, Handover, handovers_of, still_meant, united
+from installer.plan.handover import (
+    UNTRACKED,
+    Handover,
+    handovers_of,
+    keeper_of,
+    still_meant,
+    united,
+)
 from installer.plan.pruning import prunable
 from installer.plan.settings import Settings, invalid
 from installer.plan.wanted import Wanted, wanted_of
@@ -127,8 +134,7 @@ def prepare(cluster: Cluster, choice: Choice, emit: Emit, cancel: Cancel) -> Pre
     keep = {item.ref.identity for part in planned for item in part.wanted}
     owned = {record.name: record.entries for record in ledger.components.values()}
     prune = prunable(owned, keep, components, options.settings)
-    begun = still_meant(ledger.handovers, [part.component.name for part in planned])
-    handovers = united([*begun, *adopted_from(planned, options.adopt)])
+    handovers = to_let_go(ledger, planned, options.adopt)
     prepared = Prepared(
         options, identity, release, planned, external, prune, ledger, handovers=handovers
     )
@@ -136,17 +142,22 @@ def prepare(cluster: Cluster, choice: Choice, emit: Emit, cancel: Cancel) -> Pre
     return prepared
 
 
-def adopted_from(
-    planned: Sequence[PlannedComponent], adopt: Collection[str]
+def to_let_go(
+    ledger: Ledger, planned: Sequence[PlannedComponent], adopt: Collection[str]
 ) -> tuple[Handover, ...]:
-    """Who keeps the objects of the components that are adopted."""
-    return handovers_of(
+    """Who keeps the objects of the components that are adopted, now or by a run that did not end.
+
+    What is created and never applied again keeps its marks, and says nothing.
+    """
+    begun = still_meant(ledger.handovers, [part.component.name for part in planned])
+    found = handovers_of(
         (part.component.name, part.live[item.ref.identity])
         for part in planned
         if part.component.name in adopt
         for item in part.wanted
-        if item.ref.identity in part.live
+        if item.ref.identity in part.live and not item.create_only
     )
+    return united([*begun, *found])
 
 
 def prepare_first(cluster: Cluster, choice: Choice, emit: Emit, cancel: Cancel) -> Prepared:
@@ -180,7 +191,8 @@ def planned_of(
 
     manifests = load_each(ours, choice.options.sources, emit, cancel)
     cancel.check("comparing manifests with the cluster")
-    return plan_components(cluster, ours, manifests, settings, ledger, blind), external
+    adopt = choice.options.adopt
+    return plan_components(cluster, ours, manifests, settings, ledger, blind, adopt), external
 
 
 def wanted_all(
@@ -219,10 +231,13 @@ def plan_components(
     settings: Settings,
     ledger: Ledger,
     blind: Blind | None = None,
+    adopt: Collection[str] = (),
 ) -> list[PlannedComponent]:
     """Wanted objects and decisions, component by component. Raises InvalidInput on settings.
 
-    blind: as of `read_live`; an object that cannot be seen counts as one to be written.
+    blind: as of `read_live`; an object that cannot be seen counts as one to be written. adopt:
+    components of which also those objects are written that are as they should be, but for the
+    marks of a keeper.
     """
     scope = _Scope(cluster, [obj for objects in manifests for obj in objects])
     parts = [
@@ -235,7 +250,10 @@ def plan_components(
 
     def decision(item: Wanted) -> Decision:
         found, entry = live.get(item.ref.identity), owners.get(item.ref.identity)
-        return decide(item.digest, found, entry, item.create_only)
+        decided = decide(item.digest, found, entry, item.create_only)
+        if decided == "unchanged" and item.component in adopt and not item.create_only:
+            return "apply" if found is not None and keeper_of(found) else decided
+        return decided
 
     return [
         PlannedComponent(

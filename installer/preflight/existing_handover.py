@@ -93,10 +93,9 @@ def handover_rights(world: World) -> Iterator[Right]:
             continue
         for resource in ("secrets", "configmaps"):
             yield Right(place, "", resource, "list")
-        for revision in _history(world, handover):
-            resource = f"{revision.ref.kind.lower()}s"
+        for ref in _records(world, handover):
             for verb in ("get", "delete"):
-                yield Right(place, "", resource, verb, revision.ref.name)
+                yield Right(place, "", f"{ref.kind.lower()}s", verb, ref.name)
     if any(item.keeper == "knative-operator" for item in world.target.handovers):
         yield Right("", "apps", "deployments", "list")
         for ref in _operators(world):
@@ -113,17 +112,23 @@ def _operators(world: World) -> list[Ref]:
 
 
 def _history(world: World, handover: Handover) -> list[Revision]:
-    """Revisions of a Helm release; none where they may not be read, which another check tells."""
+    """Revisions of a Helm release, oldest first. Raises ApiError."""
     key = (handover.namespace, handover.name)
+    found: Mapping[tuple[str, str], list[Revision]] = world.once(
+        ("helm", *key), lambda: helm.revisions(world.cluster, *key)
+    )
+    return found.get(key, [])
+
+
+def _records(world: World, handover: Handover) -> list[Ref]:
+    """What a Helm release is kept in; none where it may not be listed, which is a right of its
+    own."""
     try:
-        found: Mapping[tuple[str, str], list[Revision]] = world.once(
-            ("helm", *key), lambda: helm.revisions(world.cluster, *key)
-        )
+        return [revision.ref for revision in _history(world, handover)]
     except ApiError as error:
         if error.failure.kind != "forbidden":
             raise
         return []
-    return found.get(key, [])
 
 
 def _helm(world: World, handover: Handover, ours: Collection[ObjectId]) -> Iterator[Detail]:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import pytest
 from foreign_installs import definition, deployment, namespace
 from harness import RELEASE, Stack, applied_refs, counts, differing_from, follow, state_of
-from keepers import OPERATOR, SERVING, helm_keeps, operator_keeps
+from keepers import OPERATOR, SERVING, helm_keeps, operator_keeps, record
 
 from installer.cluster import ledger as ledgers
 from installer.cluster.client import Cluster
@@ -115,3 +115,14 @@ def test_what_helm_and_knatives_operator_keep_is_handed_over_whenever_a_run_is_k
     assert (ledger.state, ledger.release, ledger.handovers) == ("installed", RELEASE, ())
     again = stack.installer.run("install", RELEASE)
     assert (again.code, *counts(again)) == (0, 0, 0, len(refs))
+
+    # Helm has its hands on one of them again, and nothing else differs
+    mark = {"meta.helm.sh/release-name": "later", "meta.helm.sh/release-namespace": "cert-manager"}
+    cluster.patch(CONTROLLER, {"metadata": {"annotations": mark}}, manager="helm")
+    cluster.create(record("later", "cert-manager", [CONTROLLER]))
+    for changed in (1, 0):
+        once_more = stack.installer.run("install", RELEASE, "--adopt", "cert-manager")
+        assert (once_more.code, *counts(once_more)) == (0, 0, changed, len(refs) - changed)
+        assert len(once_more.of("handed_over")) == changed
+    assert not mark.keys() & cluster.get(CONTROLLER)["metadata"]["annotations"].keys()
+    assert cluster.list("v1", "Secret", "cert-manager", label_selector="owner=helm").items == []

@@ -9,21 +9,24 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from accounts import account, allow, until
 from foreign_installs import definition, deployment, namespace, placed
 from harness import RELEASE, Installer
 from keepers import OPERATOR, SERVING, operator_keeps, record
 
 from installer.catalog.sources import SourceOptions
+from installer.cluster import helm
 from installer.cluster import ledger as ledgers
 from installer.cluster.client import Cluster
 from installer.cluster.deletion import wait_gone
+from installer.cluster.errors import ApiError
 from installer.cluster.ledger import Ledger
 from installer.core.cancel import Cancel
 from installer.core.errors import InstallerError
-from installer.core.events import silent
+from installer.core.events import Event, silent
 from installer.core.objects import Object, Ref, dig, ref_of
 from installer.operations.choice import InstallOptions, choose
-from installer.operations.handovers import give_up, let_go_first
+from installer.operations.handovers import give_up, let_go_first, let_go_last
 from installer.operations.prepare import prepare
 from installer.plan.handover import Handover
 from installer.plan.settings import Settings
@@ -34,6 +37,8 @@ pytestmark = pytest.mark.cluster
 
 KEPT = Handover("knative-operator", SERVING.namespace, SERVING.name, ("knative-serving",))
 MADE = Ref("v1", "ConfigMap", SERVING.namespace, "made-by-the-operator")
+GONE = Ref("v1", "ConfigMap", SERVING.namespace, "deleted-since")
+UNSERVED = Ref("policy/v1beta9", "PodSecurityPolicy", "", "of-an-older-kubernetes")
 CHART = Handover("helm", SERVING.namespace, "cm", ("cert-manager",))
 REPLICAS = "kserve-installer/replicas"
 FINALIZER = "knativeservings.operator.knative.dev"
@@ -139,6 +144,32 @@ def test_an_operator_that_somebody_starts_again_cannot_take_its_objects_along(
     assert serving is not None
     assert not dig(serving, "metadata", "deletionTimestamp")
     assert cluster.get(MADE) is not None
+
+
+def test_what_a_chart_has_brought_and_may_not_be_seen_counts_as_left(
+    cluster: Cluster, info: SandboxInfo, tmp_path: Path
+) -> None:
+    cluster.create(record(CHART.name, CHART.namespace, [MADE, GONE, UNSERVED]))
+    few = account(cluster, info, "without-config-maps", tmp_path)
+    rule = {"apiGroups": [""], "resources": ["secrets"], "verbs": ["get", "list", "delete"]}
+    maps = {"apiGroups": [""], "resources": ["configmaps"], "verbs": ["list"]}
+    allow(cluster, "without-config-maps", [rule, maps])
+    theirs = Cluster.connect(kubeconfig=str(few))
+    until(lambda: may_list(theirs))
+    told: list[Event] = []
+    let_go_last(theirs, [CHART], (), told.append)
+    theirs.close()
+    assert [event.fields["left"] for event in told] == [[str(MADE), str(GONE)]]
+    assert cluster.get(ref_of(record(CHART.name, CHART.namespace, []))) is None
+    assert cluster.get(MADE) is not None
+
+
+def may_list(cluster: Cluster) -> bool:
+    """Whether the rights have come to hold."""
+    try:
+        return bool(helm.revisions(cluster, CHART.namespace, CHART.name))
+    except ApiError:
+        return False
 
 
 def stopped_half_way(cluster: Cluster) -> None:

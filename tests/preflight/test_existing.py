@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from accounts import account, allow, until
 from foreign_installs import (
     HELM,
     definition,
@@ -26,10 +27,12 @@ from keepers import record
 from installer.cluster import ledger as ledgers
 from installer.cluster.client import Cluster
 from installer.cluster.deletion import wait_gone
+from installer.cluster.ledger import Ledger
 from installer.core.cancel import Cancel
 from installer.core.checks import Finding
 from installer.core.objects import Object, Ref, ref_of
 from installer.plan.drift import Entry
+from installer.plan.handover import Handover
 from installer.plan.settings import Settings
 from installer.sandbox import lifecycle, script
 from installer.sandbox.lifecycle import SandboxInfo
@@ -173,6 +176,49 @@ def test_what_helm_installed_may_be_adopted_when_the_whole_release_can_go(
         assert "Helm release cert-manager/cm is pending-upgrade" in reasons(pending)
         assert "helm rollback cm -n cert-manager" in pending.details[-1].remedy
         assert "cannot be read: it is not base64 of gzip" in reasons(looked(torn))
+
+
+def test_what_helm_keeps_and_may_not_be_read_is_not_said_to_be_nothing(
+    seen: Any, cluster: Cluster, place: SandboxInfo, shared: Path, tmp_path: Path
+) -> None:
+    few = account(cluster, place, "without-secrets", tmp_path)
+    read: dict[str, Any] = {"resources": ["*"], "verbs": ["get", "list", "watch"]}
+    core = ["namespaces", "nodes", "pods", "services", "configmaps"]
+    groups = ["apps", "apiextensions.k8s.io", "admissionregistration.k8s.io"]
+    rules = [{**read, "apiGroups": groups}, {**read, "apiGroups": [""], "resources": core}]
+    allow(cluster, "without-secrets", rules)
+    objects = marked(manifest(shared, "cert-manager", kind="Deployment"), HELM)
+    kept = record("cm", "cert-manager", [ref_of(obj) for obj in objects])
+
+    def looked() -> Finding:
+        return seen(adopt=("cert-manager",), kubeconfig=few)["existing-components"]  # type: ignore[no-any-return]
+
+    with placed(cluster, [namespace("cert-manager"), *objects, kept], manager="helm", ready=False):
+        until(lambda: "Helm release cert-manager/cm" in reasons(looked(), "unknown"))
+        finding = looked()
+    assert "could not look at Helm release cert-manager/cm" in reasons(finding, "unknown")
+    assert "keeps no record" not in reasons(finding, "note")
+
+
+def test_an_adoption_that_was_killed_is_looked_at_as_one_that_is_asked_for(
+    seen: Any, cluster: Cluster
+) -> None:
+    space, pending = (
+        namespace("cert-manager"),
+        record("cm", "cert-manager", [], status="pending-upgrade"),
+    )
+    begun = Handover("helm", "cert-manager", "cm", ("cert-manager",))
+    ledgers.create_home(cluster)
+    with placed(cluster, [space, pending], manager="helm"):
+        for components, said in ((begun.components, True), (("kserve",), False)):
+            kept = replace(begun, components=components)
+            ledgers.write_stack(
+                cluster, Ledger(release="kfserving-0.5.1", state="installing", handovers=(kept,))
+            )
+            found = reasons(seen()["existing-components"])
+            assert ("Helm release cert-manager/cm is pending-upgrade" in found) == said
+    cluster.delete(ledgers.HOME)
+    wait_gone(cluster, [ledgers.HOME], deadline=30, cancel=Cancel())
 
 
 def test_what_helm_installed_under_other_names_may_not_be_adopted(

@@ -7,7 +7,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +43,16 @@ def give(cluster: Cluster, documents: Iterable[dict[str, Any]]) -> None:
     """Apply roles and bindings as an administrator."""
     for document in documents:
         cluster.apply(document, force=True)
+
+
+def allow(cluster: Cluster, name: str, rules: Sequence[dict[str, Any]]) -> None:
+    """Give a ServiceAccount of `default` these rules in every namespace."""
+    group = "rbac.authorization.k8s.io"
+    role = {"apiVersion": f"{group}/v1", "metadata": {"name": name}}
+    subject = {"kind": "ServiceAccount", "name": name, "namespace": "default"}
+    given = {"apiGroup": group, "kind": "ClusterRole", "name": name}
+    bound = {**role, "kind": "ClusterRoleBinding", "roleRef": given, "subjects": [subject]}
+    give(cluster, [{**role, "kind": "ClusterRole", "rules": list(rules)}, bound])
 
 
 def until(holds: Callable[[], bool]) -> None:
