@@ -47,7 +47,7 @@ def lines(plan: UpgradePlan, args: Namespace) -> Iterator[str]:
         yield terminal.paint(head, "bold")
         yield from _hop(row)
     yield ""
-    if not args.objects and any(isinstance(row.objects, Uncounted) for row in plan.hops):
+    if any(isinstance(row.objects, Uncounted) and row.objects.fetchable for row in plan.hops):
         yield "--objects fetches the manifests that are not at hand, and counts all objects"
         yield ""
     yield from _serving(plan)

@@ -10,6 +10,7 @@ from installer.catalog.missing import SourcesMissing
 from installer.catalog.model import Catalog, Release
 from installer.cluster.client import Cluster
 from installer.core.cancel import Cancel
+from installer.core.errors import InvalidInput
 from installer.core.objects import ObjectId
 from installer.operations.choice import Choice, InstallOptions
 from installer.operations.prepare import wanted_all
@@ -36,9 +37,15 @@ class HopObjects:
 
 @dataclass(frozen=True, slots=True)
 class Uncounted:
-    """Why the objects of a hop are not known: a clause."""
+    """Why the objects of a hop are not known: a clause. fetchable: fetching manifests that are not
+    at hand would tell."""
 
     why: str
+    fetchable: bool = False
+
+
+class _Unfit(ValueError):
+    """Settings that name what a release does not have; the text is a clause."""
 
 
 NOT_COUNTED = Uncounted("nobody has looked")
@@ -55,9 +62,10 @@ def count_objects(
 ) -> list[HopObjects | Uncounted]:
     """Compare the ends of each hop, with the settings given.
 
-    fetch: read from the network what is not at hand; without it such hops are not counted. Raises
-    what loading sources raises, but for files that are nowhere.
+    fetch: read from the network what is not at hand; without it such hops are not counted, nor are
+    those with an end that the settings do not fit. Raises what else loading sources raises.
     """
+    fetchable = options.sources.network or options.sources.web_mirror is not None
     if not fetch:
         options = replace(options, sources=replace(options.sources, offline=True))
     read: dict[tuple[str, tuple[tuple[str, str], ...]], dict[ObjectId, Wanted]] = {}
@@ -66,7 +74,11 @@ def count_objects(
         key = (name, tuple(sorted(versions.items())))
         found = read.get(key)  # where one hop ends, the next begins
         if found is None:
-            found = _wanted(cluster, catalog, options, catalog.releases[name], versions, cancel)
+            try:
+                found = _wanted(cluster, catalog, options, catalog.releases[name], versions, cancel)
+            except InvalidInput as error:
+                problems = "; ".join(map(str, error.problems))
+                raise _Unfit(f"the settings do not fit {name}: {problems}") from error
         read.clear()
         read[key] = found
         return found
@@ -77,7 +89,11 @@ def count_objects(
         try:
             before, after = wanted(hop.origin, hop.before), wanted(hop.target, hop.stops[-1])
         except SourcesMissing as error:
-            counted.append(Uncounted(f"manifests of {', '.join(error.of)} are not at hand"))
+            why = f"manifests of {', '.join(error.of)} are not at hand"
+            counted.append(Uncounted(why, fetchable and not fetch))
+            continue
+        except _Unfit as error:
+            counted.append(Uncounted(str(error)))
             continue
         counted.append(_compared(catalog, hop, before, after))
     return counted
