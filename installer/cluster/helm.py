@@ -2,7 +2,8 @@
 
 Source: helm/helm, pkg/storage/driver: each revision of a release is a Secret, or a ConfigMap with
 HELM_DRIVER=configmap, with labels owner, name, status and version; key `release` holds base64 of
-gzip of JSON, in which `manifest` is the text that was applied. Releases kept in an SQL database
+gzip of JSON, in which `manifest` is the text that was applied, and each of `hooks` has one of its
+own (pkg/release/v1/hook.go). Releases kept in an SQL database
 cannot be seen from here.
 """
 
@@ -71,17 +72,19 @@ def applied(history: Sequence[Revision]) -> Revision | None:
     return next(iter([*reversed(deployed), *reversed(history)]), None)
 
 
-def objects_of(cluster: Cluster, revision: Revision) -> list[Ref]:
-    """What a revision has applied, without hooks. Raises Unreadable."""
+def objects_of(cluster: Cluster, revision: Revision, *, hooks: bool = False) -> list[Ref]:
+    """What a revision has applied; hooks: and what its hooks are, of which some may have run.
+    Raises Unreadable."""
     record = cluster.get(revision.ref)
     if record is None:
         return []
-    refs = [ref_of(obj) for obj in manifest_of(record)]
+    refs = [ref_of(obj) for obj in manifest_of(record, hooks=hooks)]
     return [_placed(cluster, ref, revision.ref.namespace) for ref in refs]
 
 
-def manifest_of(record: Object) -> list[Object]:
-    """The objects of a record, as they were applied. Raises Unreadable. Pure."""
+def manifest_of(record: Object, *, hooks: bool = False) -> list[Object]:
+    """The objects of a record that have names, as they were applied; hooks: and those of its hooks.
+    Raises Unreadable. Pure."""
     text = str(dig(record, "data", "release", default=""))
     try:
         if record.get("kind") == "Secret":
@@ -92,8 +95,12 @@ def manifest_of(record: Object) -> list[Object]:
                 data = packed.read(_LARGEST + 1)
         if len(data) > _LARGEST:
             raise Unreadable(f"it unpacks to more than {_LARGEST} bytes")
-        manifest = json.loads(data)["manifest"]
-        return parse(manifest.encode(), "of the release")
+        release = json.loads(data)
+        texts = [release["manifest"]]
+        if hooks:
+            texts += [hook["manifest"] for hook in release.get("hooks") or []]
+        every = [obj for text in texts for obj in parse(text.encode(), "of the release")]
+        return [obj for obj in every if dig(obj, "metadata", "name")]
     except (binascii.Error, zlib.error, OSError, EOFError, UnicodeDecodeError) as error:
         raise Unreadable(f"it is not base64 of gzip ({type(error).__name__})") from error
     except (KeyError, TypeError, AttributeError, ValueError, RecursionError) as error:

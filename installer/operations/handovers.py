@@ -66,7 +66,7 @@ def let_go_last(
         left: list[Ref] = []
         if revision is not None:
             try:
-                every = helm.objects_of(cluster, revision)
+                every = helm.objects_of(cluster, revision, hooks=True)
                 left = [r for r in every if r.identity not in ours and _may_be_there(cluster, r)]
             except helm.Unreadable as why:
                 emit(warning(f"what else {item} has is not known: {why}", str(revision.ref)))

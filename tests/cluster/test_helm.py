@@ -43,6 +43,13 @@ def test_what_helm_itself_wrote_is_read_without_its_hooks() -> None:
         ("ConfigMap", "one"),
         ("ClusterRole", "two"),
     ]
+    assert [ref_of(obj).name for obj in manifest_of(found, hooks=True)] == ["one", "two", "hooked"]
+
+
+def test_an_object_that_the_server_gave_its_name_is_not_among_those_that_are_known() -> None:
+    nameless = "apiVersion: batch/v1\nkind: Job\nmetadata: {generateName: check-}\n"
+    found = kept(packed({"manifest": nameless, "hooks": [{"manifest": nameless}]}))
+    assert manifest_of(found, hooks=True) == []
 
 
 @pytest.mark.parametrize(
@@ -54,14 +61,25 @@ def test_what_helm_itself_wrote_is_read_without_its_hooks() -> None:
         (kept(base64.b64encode(b"\x1f\x8b\x08 cut").decode()), "it is not base64 of gzip"),
         (kept(packed([1])), "it holds no release of Helm 3"),
         (kept(packed({"manifest": 3})), "it holds no release of Helm 3"),
+        (kept(packed({"manifest": "", "hooks": [3]})), "it holds no release of Helm 3"),
         (kept(packed({"manifest": "a: [b"})), "its manifest is no Kubernetes objects"),
         (kept(packed("x" * (64 * 1024 * 1024))), "it unpacks to more than 67108864 bytes"),
     ],
-    ids=["nothing", "no base64", "no text", "cut off", "a list", "a number", "no YAML", "a bomb"],
+    ids=[
+        "nothing",
+        "no base64",
+        "no text",
+        "cut off",
+        "a list",
+        "a number",
+        "hooks",
+        "no YAML",
+        "a bomb",
+    ],
 )
 def test_a_record_that_helm_did_not_write_so_is_told(found: Object, why: str) -> None:
     with pytest.raises(Unreadable, match=why.replace("(", r"\(")):
-        manifest_of(found)
+        manifest_of(found, hooks=True)
 
 
 def test_what_is_in_the_cluster_is_the_newest_deployed_revision() -> None:
