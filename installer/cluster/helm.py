@@ -3,8 +3,7 @@
 Source: helm/helm, pkg/storage/driver: each revision of a release is a Secret, or a ConfigMap with
 HELM_DRIVER=configmap, with labels owner, name, status and version; key `release` holds base64 of
 gzip of JSON, in which `manifest` is the text that was applied, and each of `hooks` has one of its
-own (pkg/release/v1/hook.go). Releases kept in an SQL database
-cannot be seen from here.
+own (pkg/release/v1/hook.go). Releases kept in an SQL database cannot be seen from here.
 """
 
 from __future__ import annotations

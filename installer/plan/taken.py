@@ -58,19 +58,25 @@ def _pruned(node: Any, lost: Fields, kept: Fields) -> Any:
             key = f"f:{name}"
             if key not in lost:
                 continue
-            if key not in kept:
+            if key not in kept and _is_whole(lost[key]):
                 del result[name]
-            elif lost[key] and kept[key]:
-                result[name] = _pruned(node[name], lost[key], kept[key])
+            elif lost[key] and kept.get(key) != {}:
+                result[name] = _pruned(node[name], lost[key], kept.get(key, {}))
         return result
     if isinstance(node, list):
         pairs = [(item, _key_of(item, lost), _key_of(item, kept)) for item in node]
         return [
-            _pruned(item, lost[one], kept[other]) if one and other else item
+            _pruned(item, lost[one], kept.get(other, {})) if one else item
             for item, one, other in pairs
-            if not one or other
+            if not one or other or not _is_whole(lost[one])
         ]
     return node
+
+
+def _is_whole(fields: Fields) -> bool:
+    """Whether what has these fields is owned itself, not only something in it: `metadata` is there
+    for its annotations, and stays when they go."""
+    return not fields or "." in fields
 
 
 def _key_of(item: Any, fields: Fields) -> str:

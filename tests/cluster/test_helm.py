@@ -37,7 +37,7 @@ def test_a_record_tells_what_was_applied_wherever_helm_keeps_it() -> None:
             assert [ref_of(obj) for obj in manifest_of(kept(text, kind))] == REFS[:1]
 
 
-def test_what_helm_itself_wrote_is_read_without_its_hooks() -> None:
+def test_what_helm_itself_wrote_is_read_with_and_without_its_hooks() -> None:
     found = yaml.safe_load((Path(__file__).parent / "helm_release.yaml").read_text())
     assert [(obj["kind"], obj["metadata"]["name"]) for obj in manifest_of(found)] == [
         ("ConfigMap", "one"),

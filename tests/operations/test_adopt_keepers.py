@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import signal
 from collections.abc import Sequence
 
@@ -78,6 +79,17 @@ def test_what_helm_and_knatives_operator_keep_is_handed_over_whenever_a_run_is_k
         "--adopt",
         "istio,knative-serving,net-istio,cert-manager,kfserving",
     )
+    mirror = str(stack.installer.mirror)
+    process = stack.installer.start("plan", *words[1:], "--mirror", mirror)
+    planned = json.loads(process.communicate(timeout=120)[0])
+    assert process.returncode == 0
+    assert planned["let_go"] == [
+        "Helm release cert-manager/cert-manager",
+        "KnativeServing knative-serving/knative",
+    ]
+    row = next(r for r in planned["objects"] if r["object"] == CONTROLLER.to_dict())
+    assert "containers[name=cert-manager].env[name=FROM_VALUES] (written by helm)" in row["reason"]
+
     process = stack.installer.start(*words)
     told = follow(process, lambda event: event["event"] == "handed_over")[-1]
     process.send_signal(signal.SIGKILL)

@@ -64,3 +64,20 @@ def test_what_a_keeper_that_lets_go_has_written_goes_without_kubectls_note() -> 
 
     assert found is not None
     assert found["data"] == {"a": "1", "theirs": "1", "nobodys": "1"}
+
+
+def test_what_holds_a_field_that_goes_stays_where_it_was_never_theirs() -> None:
+    marks = {"f:annotations": {"f:theirs": {}}, "f:labels": {".": {}, "f:theirs": {}}}
+    item = {'k:{"name":"held"}': {"f:x": {}}}
+    keeper = entry("keeper", {"f:metadata": marks, "f:list": item})
+    known = obj(keeper, note=False, list=[{"name": "held", "x": 1, "y": 1}])
+    known["metadata"]["annotations"] = {"theirs": "1", "nobodys": "1"}
+    known["metadata"]["labels"] = {"theirs": "1"}
+
+    found = without_leftovers(known, known, (), former=("keeper",))
+
+    assert found is not None
+    assert found["metadata"]["name"] == "x"
+    assert found["metadata"]["annotations"] == {"nobodys": "1"}
+    assert "labels" not in found["metadata"]
+    assert found["list"] == [{"name": "held", "y": 1}]
