@@ -14,13 +14,14 @@ import gzip
 import io
 import json
 import zlib
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from installer.catalog.parse import parse
 from installer.cluster.client import Cluster
+from installer.cluster.errors import ApiError
 from installer.core.errors import InvalidInput
-from installer.core.objects import Object, Ref, dig, ref_of
+from installer.core.objects import Object, ObjectId, Ref, dig, ref_of
 
 _KINDS = ("Secret", "ConfigMap")
 _GZIP = b"\x1f\x8b\x08"
@@ -71,14 +72,24 @@ def applied(history: Sequence[Revision]) -> Revision | None:
     return next(iter([*reversed(deployed), *reversed(history)]), None)
 
 
-def objects_of(cluster: Cluster, revision: Revision, *, hooks: bool = False) -> list[Ref]:
-    """What a revision has applied; hooks: and what its hooks are, of which some may have run.
-    Raises Unreadable."""
+def others_of(cluster: Cluster, revision: Revision, known: Collection[ObjectId]) -> list[Ref]:
+    """What else than the known objects a revision and its hooks have brought, and is there, or may
+    not be seen: a chart has kinds that no right of ours is about. Raises Unreadable."""
     record = cluster.get(revision.ref)
     if record is None:
         return []
-    refs = [ref_of(obj) for obj in manifest_of(record, hooks=hooks)]
-    return [_placed(cluster, ref, revision.ref.namespace) for ref in refs]
+    refs = [ref_of(obj) for obj in manifest_of(record, hooks=True)]
+    placed = [_placed(cluster, ref, revision.ref.namespace) for ref in refs]
+    return [ref for ref in placed if ref.identity not in known and _may_be_there(cluster, ref)]
+
+
+def _may_be_there(cluster: Cluster, ref: Ref) -> bool:
+    try:
+        return cluster.get(ref) is not None
+    except ApiError as error:
+        if error.failure.kind != "forbidden":
+            raise
+        return True
 
 
 def manifest_of(record: Object, *, hooks: bool = False) -> list[Object]:

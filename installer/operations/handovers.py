@@ -66,23 +66,11 @@ def let_go_last(
         left: list[Ref] = []
         if revision is not None:
             try:
-                every = helm.objects_of(cluster, revision, hooks=True)
-                left = [r for r in every if r.identity not in ours and _may_be_there(cluster, r)]
+                left = helm.others_of(cluster, revision, ours)
             except helm.Unreadable as why:
                 emit(warning(f"what else {item} has is not known: {why}", str(revision.ref)))
         helm.forget(cluster, item.namespace, item.name)
         emit(_event(item, [str(ref) for ref in left]))
-
-
-def _may_be_there(cluster: Cluster, ref: Ref) -> bool:
-    """Whether an object exists, or may not be seen: a chart has brought kinds that no right of ours
-    is about."""
-    try:
-        return cluster.get(ref) is not None
-    except ApiError as error:
-        if error.failure.kind != "forbidden":
-            raise
-        return True
 
 
 def give_up(

@@ -145,7 +145,7 @@ def _helm(world: World, handover: Handover, ours: Collection[ObjectId]) -> Itera
         )
         return
     try:
-        every = helm.objects_of(world.cluster, revision)
+        others = helm.others_of(world.cluster, revision, ours)
     except helm.Unreadable as why:
         yield failed(
             f"what else {handover} has is not known, because its record {revision.ref} cannot be "
@@ -155,7 +155,6 @@ def _helm(world: World, handover: Handover, ours: Collection[ObjectId]) -> Itera
             str(revision.ref),
         )
         return
-    others = [ref for ref in every if ref.identity not in ours]
     running = [ref for ref in others if ref.kind in _RUNS]
     if running:
         yield failed(

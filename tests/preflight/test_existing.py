@@ -157,14 +157,22 @@ def test_what_helm_installed_may_be_adopted_when_the_whole_release_can_go(
         assert asked["existing-halves"].verdict == "warning"
         assert "keeps no record of Helm release" in reasons(looked(), "note")
 
-        whole = looked(record("cm", "cert-manager", [*refs, stray]))
+        gone = looked(record("cm", "cert-manager", [*refs, stray, other]))
+        assert gone.verdict in ("ok", "note")
+        assert reasons(gone, "note").endswith("once the install is done"), "neither is there"
+
+        values: Object = {"apiVersion": "v1", "kind": "ConfigMap"}
+        values["metadata"] = {"name": stray.name, "namespace": stray.namespace}
+        whole = looked(record("cm", "cert-manager", [*refs, stray]), values)
         assert whole.verdict in ("ok", "note")
         assert (
             "Helm forgets it once the install is done; ConfigMap cert-manager/values of it stays"
             in reasons(whole, "note")
         )
 
-        more = looked(record("cm", "cert-manager", [*refs, other]))
+        trust = deployment("cert-manager", other.name, "quay.io/jetstack/trust-manager:v0.1.0")
+        with placed(cluster, [trust], manager="helm", ready=False):
+            more = looked(record("cm", "cert-manager", [*refs, other]))
         assert "it also runs Deployment cert-manager/trust-manager" in reasons(more)
         assert "external: [cert-manager]" in more.details[-1].remedy
 
