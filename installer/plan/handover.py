@@ -27,9 +27,8 @@ OPERATOR_GROUP = "operator.knative.dev"
 KNATIVE_SERVING = "KnativeServing"
 """Source: knative/operator, pkg/reconciler/common/transformers.go: what it makes in a namespace
 has the KnativeServing there as its controlling owner."""
-ORPHANS = "orphan"
-"""Finalizer while a deletion orphans what an object owns. Source: kubernetes/apimachinery,
-pkg/apis/meta/v1/types.go, FinalizerOrphanDependents."""
+FINALIZER = "knativeservings.operator.knative.dev"
+"""Source: knative/operator, pkg/client/injection/reconciler, defaultFinalizerName."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,14 +73,17 @@ def keeper_of(obj: Mapping[str, Any]) -> Handover | None:
     return None
 
 
-def takes_all_along(keeper: Mapping[str, Any] | None) -> bool:
-    """Whether a live KnativeServing is being deleted together with what it owns.
-
-    False where the deletion orphans what it owns, as ours does: until the garbage collector has
-    done so, it is held by the finalizer ORPHANS.
-    """
-    deleted = bool(dig(keeper, "metadata", "deletionTimestamp"))
-    return deleted and ORPHANS not in dig(keeper, "metadata", "finalizers", default=[])
+def why_kept(serving: Mapping[str, Any] | None) -> tuple[str, str] | None:
+    """Why a live KnativeServing cannot be taken away from Knative's operator, as a clause, and what
+    to do; None where it can, or is not there."""
+    if dig(serving, "metadata", "deletionTimestamp"):
+        remedy = "wait until both are gone, then install without --adopt"
+        return "is being deleted, and Knative with it", remedy
+    held = [f for f in dig(serving, "metadata", "finalizers", default=[]) if f != FINALIZER]
+    if held:
+        remedy = "find whose they are, and have them taken off"
+        return f"is held by finalizers of somebody else: {', '.join(held)}", remedy
+    return None
 
 
 def unmarked(obj: Mapping[str, Any]) -> Object | None:

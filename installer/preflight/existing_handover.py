@@ -13,7 +13,7 @@ from installer.cluster.errors import ApiError
 from installer.cluster.helm import Revision
 from installer.core.checks import Detail, failed, note, unknown
 from installer.core.objects import ObjectId, Ref
-from installer.plan.handover import KNATIVE_SERVING, OPERATOR_GROUP, Handover, takes_all_along
+from installer.plan.handover import KNATIVE_SERVING, OPERATOR_GROUP, Handover, why_kept
 from installer.preflight.existing_inventory import Installation, Inventory
 from installer.preflight.existing_read import inventory
 from installer.preflight.rights_needed import Right
@@ -86,10 +86,10 @@ def handover_rights(world: World) -> Iterator[Right]:
     for handover in world.target.handovers:
         place, name = handover.namespace, handover.name
         if handover.keeper == "knative-operator":
-            for verb in ("list", "watch"):
-                yield Right(place, OPERATOR_GROUP, "knativeservings", verb)
             for verb in ("get", "patch", "delete"):
                 yield Right(place, OPERATOR_GROUP, "knativeservings", verb, name)
+            for verb in ("list", "patch"):  # whatever it owns is to be disowned
+                yield Right(place, "*", "*", verb)
             continue
         for resource in ("secrets", "configmaps"):
             yield Right(place, "", resource, "list")
@@ -178,12 +178,9 @@ def _operator(world: World, handover: Handover) -> Iterator[Detail]:
     for version in world.cluster.discovery().versions(OPERATOR_GROUP):
         ref = Ref(f"{OPERATOR_GROUP}/{version}", KNATIVE_SERVING, handover.namespace, handover.name)
         serving = world.get(ref)
-        if takes_all_along(serving):
-            yield failed(
-                f"{ref} is being deleted, and Knative with it",
-                "wait until both are gone, then install without --adopt",
-                str(ref),
-            )
+        kept = why_kept(serving)
+        if kept is not None:
+            yield failed(f"{ref} {kept[0]}", kept[1], str(ref))
             return
         break
     yield note(

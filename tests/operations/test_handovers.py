@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import signal
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -37,6 +35,7 @@ pytestmark = pytest.mark.cluster
 
 KEPT = Handover("knative-operator", SERVING.namespace, SERVING.name, ("knative-serving",))
 MADE = Ref("v1", "ConfigMap", SERVING.namespace, "made-by-the-operator")
+OTHER = Ref("v1", "ConfigMap", SERVING.namespace, "of-somebody-else")
 GONE = Ref("v1", "ConfigMap", SERVING.namespace, "deleted-since")
 UNSERVED = Ref("policy/v1beta9", "PodSecurityPolicy", "", "of-an-older-kubernetes")
 CHART = Handover("helm", SERVING.namespace, "cm", ("cert-manager",))
@@ -84,26 +83,42 @@ def replicas(cluster: Cluster) -> int:
     return int(dig(cluster.get(OPERATOR), "spec", "replicas"))
 
 
-def test_a_deletion_that_a_killed_run_has_asked_for_is_not_cut_short(
-    cluster: Cluster, info: SandboxInfo
+def test_what_a_knativeserving_owns_is_disowned_and_nothing_else_is_touched(
+    cluster: Cluster,
 ) -> None:
-    cluster.delete(OPERATOR)  # nothing else is to be waited for
-    lifecycle.signal_component(info.name, COLLECTOR, signal.SIGSTOP)
-    try:
-        cluster.patch(SERVING, {"metadata": {"finalizers": None}})
-        cluster.delete(SERVING, propagation="Orphan")
-        waiting = threading.Thread(target=let_go, args=(cluster,))
-        waiting.start()
-        waiting.join(2)
-        assert dig(cluster.get(SERVING), "metadata", "finalizers") == ["orphan"]
-    finally:
-        lifecycle.signal_component(info.name, COLLECTOR, signal.SIGCONT)
-    waiting.join(60)
-    assert not waiting.is_alive()
+    owner = {
+        "apiVersion": "v1",
+        "kind": "ConfigMap",
+        "name": "other",
+        "uid": "1",
+        "controller": False,
+    }
+    owners = dig(cluster.get(MADE), "metadata", "ownerReferences")
+    cluster.patch(MADE, {"metadata": {"ownerReferences": [*owners, owner]}})
+    mine = cluster.create(
+        {
+            "apiVersion": "v1",
+            "kind": "ConfigMap",
+            "metadata": {"name": OTHER.name, "namespace": OTHER.namespace},
+        }
+    )
+    let_go(cluster)
     assert cluster.get(SERVING) is None
-    made = cluster.get(MADE)
-    assert made is not None
-    assert not dig(made, "metadata", "ownerReferences", default=[]), "nothing takes it along"
+    assert dig(cluster.get(MADE), "metadata", "ownerReferences") == [owner]
+    assert cluster.get(OTHER) == mine
+    assert replicas(cluster) == 2
+    cluster.delete(OTHER)
+
+
+@pytest.mark.parametrize("finalizers", [["example.com/holds"], [FINALIZER, "example.com/holds"]])
+def test_a_knativeserving_that_somebody_else_holds_is_left_alone(
+    cluster: Cluster, finalizers: list[str]
+) -> None:
+    cluster.patch(SERVING, {"metadata": {"finalizers": finalizers}})
+    with pytest.raises(InstallerError, match="held by finalizers of somebody else: example"):
+        let_go(cluster)
+    assert dig(cluster.get(SERVING), "metadata", "finalizers") == finalizers
+    assert dig(cluster.get(MADE), "metadata", "ownerReferences")
 
 
 def test_a_knativeserving_that_somebody_deletes_is_left_to_them(cluster: Cluster) -> None:
@@ -117,8 +132,8 @@ def test_a_knativeserving_that_somebody_deletes_is_left_to_them(cluster: Cluster
 
 
 class BesideARunningOperator(Cluster):
-    """A cluster in which the operator runs all the same: it puts its finalizer back as soon as it
-    is taken off, and removes what it made when its KnativeServing is deleted under it."""
+    """A cluster in which an operator runs that nobody found: it puts its finalizer back as soon as
+    it is taken off."""
 
     def patch(self, ref: Ref, body: Any, **options: Any) -> Object:
         answer = super().patch(ref, body, **options)
@@ -126,24 +141,29 @@ class BesideARunningOperator(Cluster):
             super().patch(ref, {"metadata": {"finalizers": [FINALIZER]}}, manager="operator")
         return answer
 
+
+class WhereOneIsStarted(Cluster):
+    """A cluster in which an operator is started just before the KnativeServing goes."""
+
     def delete(self, ref: Ref, **options: Any) -> bool:
-        there = super().delete(ref, **options)
-        if FINALIZER in dig(self.get(SERVING), "metadata", "finalizers", default=[]):
-            super().delete(MADE)
-        return there
+        if ref == SERVING:
+            super().patch(ref, {"metadata": {"finalizers": [FINALIZER]}}, manager="operator")
+        return super().delete(ref, **options)
 
 
-def test_an_operator_that_somebody_starts_again_cannot_take_its_objects_along(
-    cluster: Cluster, info: SandboxInfo
+@pytest.mark.parametrize("kind", [BesideARunningOperator, WhereOneIsStarted])
+def test_an_operator_that_runs_all_the_same_never_sees_a_deletion(
+    cluster: Cluster, info: SandboxInfo, kind: type[Cluster]
 ) -> None:
-    beside = BesideARunningOperator.connect(kubeconfig=str(info.kubeconfig))
-    with pytest.raises(InstallerError, match="keeps being written") as refused:
+    beside = kind.connect(kubeconfig=str(info.kubeconfig))
+    with pytest.raises(InstallerError, match="still runs somewhere, and would delete") as refused:
         let_go(beside)
-    assert "what starts Knative's operator again" in refused.value.remedy
+    assert "another image, another cluster" in refused.value.remedy
     serving = cluster.get(SERVING)
     assert serving is not None
     assert not dig(serving, "metadata", "deletionTimestamp")
     assert cluster.get(MADE) is not None
+    assert replicas(cluster) == 2
 
 
 def test_what_a_chart_has_brought_and_may_not_be_seen_counts_as_left(
