@@ -9,7 +9,6 @@ from collections.abc import Collection, Iterable, Sequence
 
 from installer.cluster import helm
 from installer.cluster.client import Cluster
-from installer.cluster.errors import ApiError
 from installer.core.cancel import Cancel
 from installer.core.events import Emit, Event
 from installer.core.objects import ObjectId, Ref
@@ -24,14 +23,15 @@ def let_go_first(
     """Knative's operator, which would put its version back at once: before anything is written.
 
     It is stopped while its KnativeServing goes, and then runs again, for whatever else it looks
-    after.
+    after. Where that one is gone already it only runs again, if a killed run has left it stopped.
     """
-    servings = [item for item in handovers if item.keeper == "knative-operator"]
-    if not servings:
+    meant = [item for item in handovers if item.keeper == "knative-operator"]
+    if not meant:
         return
+    servings = [i for i in meant if knative_operator.serving_of(cluster, i.namespace, i.name)]
     operators = knative_operator.deployments(cluster)
     try:
-        for deployment in operators:
+        for deployment in operators if servings else ():
             knative_operator.stop(cluster, deployment, cancel)
         for item in servings:
             knative_operator.release(cluster, item.namespace, item.name, cancel)

@@ -72,19 +72,23 @@ def start(cluster: Cluster, deployment: Object) -> None:
     cluster.patch(ref, body)
 
 
+def serving_of(cluster: Cluster, namespace: str, name: str) -> Object | None:
+    """A live KnativeServing; None where it is gone."""
+    for version in cluster.discovery().versions(OPERATOR_GROUP):
+        return cluster.get(Ref(f"{OPERATOR_GROUP}/{version}", KNATIVE_SERVING, namespace, name))
+    return None
+
+
 def release(cluster: Cluster, namespace: str, name: str, cancel: Cancel) -> None:
     """Delete a KnativeServing and nothing of what was made for it. No operator may run.
 
     Raises InstallerError, kind `handover`, where somebody else deletes or holds it, or where an
     operator runs all the same; it is then there as before.
     """
-    versions = cluster.discovery().versions(OPERATOR_GROUP)
-    if not versions:
-        return
-    ref = Ref(f"{OPERATOR_GROUP}/{versions[0]}", KNATIVE_SERVING, namespace, name)
-    serving = cluster.get(ref)
+    serving = serving_of(cluster, namespace, name)
     if serving is None:
         return
+    ref = ref_of(serving)
     kept = why_kept(serving)
     if kept is not None:
         raise InstallerError(f"{ref} {kept[0]}", kind="handover", object=str(ref), remedy=kept[1])

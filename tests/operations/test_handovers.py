@@ -19,6 +19,7 @@ from installer.cluster.client import Cluster
 from installer.cluster.deletion import wait_gone
 from installer.cluster.errors import ApiError
 from installer.cluster.ledger import Ledger
+from installer.cluster.wait import wait_ready
 from installer.core.cancel import Cancel
 from installer.core.errors import InstallerError
 from installer.core.events import Event, silent
@@ -42,12 +43,19 @@ CHART = Handover("helm", SERVING.namespace, "cm", ("cert-manager",))
 REPLICAS = "kserve-installer/replicas"
 FINALIZER = "knativeservings.operator.knative.dev"
 IMAGE = "gcr.io/knative-releases/knative.dev/operator/cmd/operator:v1.16.0"
-COLLECTOR = "kube-controller-manager"
 
 
 @pytest.fixture(scope="module")
 def info(sandbox_factory: Any) -> Iterator[SandboxInfo]:
+    """A sandbox that knows KnativeServings and has the namespaces for them."""
     made = sandbox_factory("1.20.2", fresh=True)
+    cluster = Cluster.connect(kubeconfig=str(made.kubeconfig))
+    crd = definition("knativeservings", "operator.knative.dev", "KnativeServing")
+    crd["spec"]["versions"][0]["name"] = "v1beta1"
+    for obj in (namespace(OPERATOR.namespace), namespace(SERVING.namespace), crd):
+        cluster.create(obj)
+    wait_ready(cluster, [ref_of(crd)], deadline=30, cancel=Cancel())
+    cluster.close()
     yield made
     lifecycle.down(made.name)
 
@@ -56,14 +64,11 @@ def info(sandbox_factory: Any) -> Iterator[SandboxInfo]:
 def cluster(info: SandboxInfo) -> Iterator[Cluster]:
     """An operator of two replicas, a KnativeServing, and an object that it made."""
     cluster = Cluster.connect(kubeconfig=str(info.kubeconfig))
-    crd = definition("knativeservings", "operator.knative.dev", "KnativeServing")
-    crd["spec"]["versions"][0]["name"] = "v1beta1"
     operator = deployment(OPERATOR.namespace, OPERATOR.name, IMAGE)
     operator["spec"]["replicas"] = 2
-    made = {"apiVersion": "v1", "kind": "ConfigMap"}
+    made: Object = {"apiVersion": "v1", "kind": "ConfigMap"}
     made["metadata"] = {"name": MADE.name, "namespace": MADE.namespace}
-    spaces = [namespace(OPERATOR.namespace), namespace(SERVING.namespace)]
-    with placed(cluster, [*spaces, crd, operator, made]):
+    with placed(cluster, [operator, made]):
         operator_keeps(cluster, [MADE])
         yield cluster
         cluster.delete(ledgers.HOME)
@@ -73,6 +78,7 @@ def cluster(info: SandboxInfo) -> Iterator[Cluster]:
             cluster.patch(SERVING, {"metadata": {"finalizers": None}})
             cluster.delete(SERVING)
             wait_gone(cluster, [SERVING], deadline=30, cancel=Cancel())
+    cluster.close()
 
 
 def let_go(cluster: Cluster) -> None:
@@ -219,6 +225,21 @@ def test_an_uninstall_ends_what_a_killed_adoption_has_begun(
     assert told["remedy"] == "helm uninstall cm -n knative-serving"
     assert cluster.get(SERVING) is not None
     assert cluster.get(MADE) is not None
+
+
+def test_an_operator_whose_knativeserving_is_gone_is_not_stopped_again(cluster: Cluster) -> None:
+    let_go(cluster)
+    stopped_half_way(cluster)  # the run was killed before it started the operator
+    told: list[Event] = []
+    let_go_first(cluster, [KEPT], told.append, Cancel(60))
+    assert replicas(cluster) == 2
+    before = cluster.get(OPERATOR)
+    let_go_first(cluster, [KEPT], told.append, Cancel(60))
+    after = cluster.get(OPERATOR)
+    assert before is not None
+    assert after is not None
+    assert after["metadata"]["generation"] == before["metadata"]["generation"]
+    assert not told
 
 
 def test_nobody_lets_go_of_what_is_declared_external_after_all(
