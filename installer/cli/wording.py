@@ -51,11 +51,10 @@ def handed_over(fields: Mapping[str, Any]) -> list[str]:
     """The lines of a `handed_over` event."""
     what = ", ".join(fields["components"])
     place = f"{fields['namespace']}/{fields['name']}"
+    said = f"Helm release {place} let go of {what}: Helm knows nothing of it any more"
     if fields["keeper"] != "helm":
-        operator = "Knative's operator runs on without it"
-        return [f"KnativeServing {place} is gone and what it made stays ({what}); {operator}"]
-    left = fields["left"]
-    lines = [f"Helm release {place} let go of {what}: Helm knows nothing of it any more"]
+        said = f"KnativeServing {place} is gone and {what} stay; Knative's operator runs without it"
+    lines, left = [said], fields["left"]
     if left:
         lines.append(f"no part of the release, and left as they are: {', '.join(left)}")
     return lines

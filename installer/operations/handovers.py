@@ -18,24 +18,32 @@ from installer.plan.handover import Handover
 
 
 def let_go_first(
-    cluster: Cluster, handovers: Sequence[Handover], emit: Emit, cancel: Cancel
+    cluster: Cluster,
+    handovers: Sequence[Handover],
+    ours: Collection[ObjectId],
+    emit: Emit,
+    cancel: Cancel,
 ) -> None:
     """Knative's operator, which would put its version back at once: before anything is written.
 
     It is stopped while its KnativeServing goes, and then runs again, for whatever else it looks
     after. Where that one is gone already it only runs again, if a killed run has left it stopped.
+    ours: as of `let_go_last`.
     """
     meant = [item for item in handovers if item.keeper == "knative-operator"]
     if not meant:
         return
     servings = [i for i in meant if knative_operator.serving_of(cluster, i.namespace, i.name)]
     operators = knative_operator.deployments(cluster)
+    listen = knative_operator.LISTENS if operators else knative_operator.LISTENS_LONG
     try:
         for deployment in operators if servings else ():
             knative_operator.stop(cluster, deployment, cancel)
         for item in servings:
-            knative_operator.release(cluster, item.namespace, item.name, cancel)
-            emit(_event(item, ()))
+            made = knative_operator.release(
+                cluster, item.namespace, item.name, cancel, listen=listen
+            )
+            emit(_event(item, [str(ref) for ref in made if ref.identity not in ours]))
     finally:  # a KnativeServing is there as it was, or not at all
         for deployment in operators:
             knative_operator.start(cluster.uncancelled(), deployment)

@@ -95,7 +95,7 @@ def execute(
         engine = Engine(cluster, prepared, lock, emit, cancel)
         try:
             give_up(cluster, prepared.ledger.handovers, prepared.handovers)
-            let_go_first(cluster, prepared.handovers, emit, cancel)
+            let_go_first(cluster, prepared.handovers, _held(prepared), emit, cancel)
             engine.run()
             prune(cluster, prepared, engine.tally, emit)
             let_go_last(cluster, prepared.handovers, _held(prepared), emit)

@@ -26,8 +26,11 @@ from installer.preflight.existing_inventory import belongs
 _REPLICAS = "kserve-installer/replicas"
 """Annotation on the operator's Deployment while it is stopped: how many replicas it had."""
 LISTENS = 5.0
-"""Seconds in which an operator that still runs puts its finalizer back: it does so whenever the
-KnativeServing is written."""
+"""Seconds in which it is looked whether one that was stopped puts its finalizer back after all."""
+LISTENS_LONG = 60.0
+"""The same where no operator was found to be stopped. One that runs puts its finalizer back at the
+beginning of each of its passes, which take it a quarter of a minute (operator 1.15 on a local API
+server)."""
 _PAUSE = 0.25
 _PARALLEL = 8
 
@@ -79,25 +82,30 @@ def serving_of(cluster: Cluster, namespace: str, name: str) -> Object | None:
     return None
 
 
-def release(cluster: Cluster, namespace: str, name: str, cancel: Cancel) -> None:
-    """Delete a KnativeServing and nothing of what was made for it. No operator may run.
+def release(
+    cluster: Cluster, namespace: str, name: str, cancel: Cancel, *, listen: float
+) -> list[Ref]:
+    """Delete a KnativeServing and nothing of what was made for it, which is returned. No operator
+    may run.
+
+    listen: seconds in which to look whether one does.
 
     Raises InstallerError, kind `handover`, where somebody else deletes or holds it, or where an
-    operator runs all the same; it is then there as before.
+    operator runs all the same; it is there then, and the operator takes up what it disowned.
     """
     serving = serving_of(cluster, namespace, name)
     if serving is None:
-        return
+        return []
     ref = ref_of(serving)
     kept = why_kept(serving)
     if kept is not None:
         raise InstallerError(f"{ref} {kept[0]}", kind="handover", object=str(ref), remedy=kept[1])
     cluster.patch(ref, {"metadata": {"finalizers": None}})
-    _nobody_answers(cluster, ref, cancel)
-    _disown(cluster, ref, str(dig(serving, "metadata", "uid")))
+    _nobody_answers(cluster, ref, listen, cancel)
+    made = _disown(cluster, ref, str(dig(serving, "metadata", "uid")))
     freed = cluster.get(ref)
     if freed is None:
-        return
+        return made
     if dig(freed, "metadata", "finalizers"):
         raise _runs(ref)
     version = str(dig(freed, "metadata", "resourceVersion"))
@@ -107,11 +115,12 @@ def release(cluster: Cluster, namespace: str, name: str, cancel: Cancel) -> None
         if error.failure.kind != "conflict":
             raise
         raise _runs(ref) from error
+    return made
 
 
-def _nobody_answers(cluster: Cluster, ref: Ref, cancel: Cancel) -> None:
+def _nobody_answers(cluster: Cluster, ref: Ref, listen: float, cancel: Cancel) -> None:
     """Raise when the finalizer comes back."""
-    until = time.monotonic() + LISTENS
+    until = time.monotonic() + listen
     while time.monotonic() < until:
         cancel.sleep(_PAUSE, f"looking whether an operator of Knative still answers to {ref}")
         if dig(cluster.get(ref), "metadata", "finalizers"):
@@ -120,8 +129,8 @@ def _nobody_answers(cluster: Cluster, ref: Ref, cancel: Cancel) -> None:
 
 def _runs(ref: Ref) -> InstallerError:
     return InstallerError(
-        f"an operator of Knative still runs somewhere, and would delete Knative with {ref}: its "
-        "Deployments are stopped, and the finalizer came back",
+        f"an operator of Knative still runs somewhere, and would delete Knative with {ref}: it put "
+        "its finalizer back",
         kind="handover",
         object=str(ref),
         remedy="find and stop it (another image, another cluster, OLM or Argo CD that start it "
@@ -129,17 +138,27 @@ def _runs(ref: Ref) -> InstallerError:
     )
 
 
-def _disown(cluster: Cluster, owner: Ref, uid: str) -> None:
+def _disown(cluster: Cluster, owner: Ref, uid: str) -> list[Ref]:
     """Take the owner off everything in its namespace, which the garbage collector would else delete
-    with it."""
+    with it; what that was, by kind and name."""
     kinds = [r for r in cluster.discovery().namespaced() if {"list", "patch"} <= set(r.verbs)]
 
-    def free(api_version: str, kind: str) -> None:
+    def free(api_version: str, kind: str) -> list[Ref]:
+        found = []
         for item in cluster.list(api_version, kind, owner.namespace, metadata_only=True).items:
             owners = dig(item, "metadata", "ownerReferences", default=[])
             others = [each for each in owners if each.get("uid") != uid]
-            if len(others) < len(owners):
+            if len(others) == len(owners):
+                continue
+            try:
                 cluster.patch(ref_of(item), {"metadata": {"ownerReferences": others or None}})
+            except ApiError as error:
+                if error.failure.kind != "not-found":  # it may go while it is looked at
+                    raise
+                continue
+            found.append(ref_of(item))
+        return found
 
     with ThreadPoolExecutor(_PARALLEL) as pool:
-        list(pool.map(lambda resource: free(resource.api_version, resource.kind), kinds))
+        pages = pool.map(lambda resource: free(resource.api_version, resource.kind), kinds)
+        return sorted(ref for page in pages for ref in page)

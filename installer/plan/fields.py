@@ -123,6 +123,10 @@ LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
 """kubectl's copy of the whole object as it was last applied."""
 
 
+_VALUES = ("f:data", "f:binaryData")
+"""Where a ConfigMap holds what somebody has set."""
+
+
 def takeover(
     obj: Mapping[str, Any],
     leftovers: Collection[str],
@@ -134,12 +138,13 @@ def takeover(
     Their `Update` entries are laid over our `Apply` entry and removed, and kubectl's annotation
     with them. It fails unless the object is still at the version it was read at. None when there
     is nothing to take over: without that annotation kubectl's client-side apply was not here.
-    former: managers whose fields become ours as well, however they have written them.
+    former: managers whose fields become ours as well, however they have written them, but for what
+    they have put into a ConfigMap: users have told them to, and an apply of ours may not remove it.
     """
-    entries: list[dict[str, Any]] = dig(obj, "metadata", "managedFields", default=[])
-    taken = going(obj, leftovers, former)
+    taken, staying = parted(obj, leftovers, former)
     if not taken:
         return None
+    entries: list[dict[str, Any]] = dig(obj, "metadata", "managedFields", default=[])
     ours = [e for e in entries if e.get("manager") == manager and e.get("operation") == "Apply"]
     fields: Fields = {}
     for entry in [*ours, *taken]:
@@ -152,7 +157,7 @@ def takeover(
         "fieldsType": "FieldsV1",
         "fieldsV1": _without_last_applied(fields),
     }
-    kept = [entry for entry in entries if entry not in taken and entry not in ours]
+    kept = [entry for entry in staying if entry not in ours]
     patch: list[dict[str, Any]] = [
         {"op": "replace", "path": "/metadata/managedFields", "value": [*kept, applied]},
         {
@@ -167,13 +172,28 @@ def takeover(
     return [*patch, {"op": "remove", "path": path}]
 
 
-def going(
+def parted(
     obj: Mapping[str, Any], leftovers: Collection[str], former: Collection[str] = ()
-) -> list[dict[str, Any]]:
-    """The entries of managedFields that `takeover` gives to us."""
+) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """The entries of managedFields that `takeover` gives to us, and those that stay."""
     entries: list[dict[str, Any]] = dig(obj, "metadata", "managedFields", default=[])
     applied = LAST_APPLIED in dig(obj, "metadata", "annotations", default={})
-    return [e for e in entries if (applied and _is_leftover(e, leftovers)) or _is_of(e, former)]
+    taken: list[dict[str, Any]] = []
+    staying: list[dict[str, Any]] = []
+    for entry in entries:
+        theirs = _is_of(entry, former)
+        if not theirs and not (applied and _is_leftover(entry, leftovers)):
+            staying.append(entry)
+            continue
+        fields = entry.get("fieldsV1") or {}
+        values = _VALUES if theirs and obj.get("kind") == "ConfigMap" else ()
+        left = {key: below for key, below in fields.items() if key in values}
+        ours = {key: below for key, below in fields.items() if key not in values}
+        if left:
+            staying.append({**entry, "fieldsV1": left})
+        if ours:
+            taken.append({**entry, "fieldsV1": ours})
+    return taken, staying
 
 
 def _is_leftover(entry: Mapping[str, Any], leftovers: Collection[str]) -> bool:

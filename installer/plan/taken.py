@@ -14,8 +14,8 @@ from installer.plan.fields import (
     LAST_APPLIED,
     Fields,
     element_keys,
-    going,
     laid_over,
+    parted,
 )
 
 
@@ -30,17 +30,15 @@ def without_leftovers(
     known: the object as it is; after: what an apply alone would make of it. former: as of
     `fields.takeover`. What the server would then fill in by itself is not known here.
     """
-    taken = going(known, leftovers, former)
+    taken, _ = parted(known, leftovers, former)
     if not taken:
         return None
     lost: Fields = {}
     kept: Fields = {}
     for entry in taken:
         lost = laid_over(lost, entry.get("fieldsV1") or {})
-    staying = going(after, leftovers, former)
-    for entry in dig(after, "metadata", "managedFields", default=[]):
-        if entry not in staying:
-            kept = laid_over(kept, entry.get("fieldsV1") or {})
+    for entry in parted(after, leftovers, former)[1]:
+        kept = laid_over(kept, entry.get("fieldsV1") or {})
     pruned: Object = _pruned(after, lost, kept)
     annotations = dig(pruned, "metadata", "annotations", default={})
     if LAST_APPLIED in annotations:

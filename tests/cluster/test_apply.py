@@ -180,12 +180,12 @@ def test_what_changed_since_it_was_read_is_read_again_before_its_fields_are_take
     cluster: Cluster,
 ) -> None:
     ref = Ref("v1", "ConfigMap", PLACE, "kept")
-    noted = {"annotations": {"meta.helm.sh/release-name": "x"}}
+    noted = {"annotations": {"meta.helm.sh/release-name": "x"}, "labels": {"of": "a-chart"}}
     cluster.request(
         "POST",
         f"/api/v1/namespaces/{PLACE}/configmaps",
         query={"fieldManager": "helm"},
-        body={**config_map("kept", a="1", gone="1"), "metadata": {"name": "kept", **noted}},
+        body={**config_map("kept", a="1", values="1"), "metadata": {"name": "kept", **noted}},
     )
     old = cluster.get(ref)
     assert old is not None
@@ -199,8 +199,8 @@ def test_what_changed_since_it_was_read_is_read_again_before_its_fields_are_take
         former={ref: ("helm",)},
     )
     assert done.action == "changed"
-    assert done.object["data"] == {"a": "1", "theirs": "1"}
-    assert "annotations" not in done.object["metadata"]
+    assert done.object["data"] == {"a": "1", "values": "1", "theirs": "1"}, "users have said so"
+    assert not {"annotations", "labels"} & done.object["metadata"].keys()
     assert cluster.writes - began == 3, "what was read too early, what was read again, the apply"
 
 

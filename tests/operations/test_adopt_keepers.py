@@ -15,12 +15,14 @@ from installer.cluster import ledger as ledgers
 from installer.cluster.client import Cluster
 from installer.cluster.wait import wait_ready
 from installer.core.cancel import Cancel
-from installer.core.objects import Ref, ref_of
+from installer.core.objects import Ref, dig, ref_of
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(900)]
 
 CONTROLLER = Ref("apps/v1", "Deployment", "cert-manager", "cert-manager")
 STRAY = Ref("v1", "ConfigMap", "cert-manager", "made-by-the-chart")
+DOMAIN = Ref("v1", "ConfigMap", "knative-serving", "config-domain")
+HPA = Ref("v1", "Service", "knative-serving", "autoscaler-hpa")
 IMAGE = "gcr.io/knative-releases/knative.dev/operator/cmd/operator:v1.16.0"
 
 
@@ -52,6 +54,13 @@ def keep(stack: Stack) -> None:
     wait_ready(cluster, [ref_of(crd)], deadline=30, cancel=Cancel())
     cluster.refresh_discovery()
     operator_keeps(cluster, [*of["knative-serving"], *of["net-istio"]])
+    config = {"data": {"models.example.com": ""}}
+    cluster.patch(DOMAIN, config, manager="operator")
+    hpa = {"name": HPA.name, "namespace": HPA.namespace}
+    hpa["ownerReferences"] = dig(cluster.get(DOMAIN), "metadata", "ownerReferences")  # type: ignore[assignment]
+    cluster.create(
+        {"apiVersion": "v1", "kind": "Service", "metadata": hpa, "spec": {"ports": [{"port": 80}]}}
+    )
     cluster.create(namespace(OPERATOR.namespace))
     operator = deployment(OPERATOR.namespace, OPERATOR.name, IMAGE)
     operator["spec"]["replicas"] = 2
@@ -98,6 +107,7 @@ def test_what_helm_and_knatives_operator_keep_is_handed_over_whenever_a_run_is_k
         "knative-operator",
         ["knative-serving", "net-istio"],
     )
+    assert told["left"] == [str(HPA)]
     assert cluster.get(SERVING) is None
     assert [(h.keeper, h.name) for h in ledgers.read(cluster).handovers] == [
         ("helm", "cert-manager"),
@@ -116,8 +126,12 @@ def test_what_helm_and_knatives_operator_keep_is_handed_over_whenever_a_run_is_k
     assert cluster.list("v1", "Secret", "cert-manager", label_selector="owner=helm").items == []
     assert cluster.get(STRAY) is not None
 
-    differing = differing_from(cluster, before)
+    domain = cluster.get(DOMAIN)
+    assert domain is not None
+    assert domain["data"].pop("models.example.com") == "", "what a user has set stays"
+    differing = differing_from(cluster, {k: v for k, v in before.items() if k != DOMAIN})
     assert not differing, differing
+    assert domain["data"] == before[DOMAIN]["data"]
     assert uids(cluster, refs) == identities, "nothing was made anew"
     operator = cluster.get(OPERATOR)
     assert operator is not None

@@ -82,7 +82,7 @@ def cluster(info: SandboxInfo) -> Iterator[Cluster]:
 
 
 def let_go(cluster: Cluster) -> None:
-    let_go_first(cluster, [KEPT], silent, Cancel(60))
+    let_go_first(cluster, [KEPT], (), silent, Cancel(60))
 
 
 def replicas(cluster: Cluster) -> int:

@@ -64,6 +64,11 @@ def test_what_a_keeper_that_lets_go_has_written_goes_without_kubectls_note() -> 
 
     assert found is not None
     assert found["data"] == {"a": "1", "theirs": "1", "nobodys": "1"}
+    known["kind"] = after["kind"] = "ConfigMap"
+    found = without_leftovers(known, after, (), former=(KUBECTL,))
+    assert found is not None
+    assert found["data"] == STATE["data"], "what somebody has set in a ConfigMap stays"
+    assert found["list"] == [{"name": "stays", "x": 1}]
 
 
 def test_what_holds_a_field_that_goes_stays_where_it_was_never_theirs() -> None:
