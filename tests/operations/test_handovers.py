@@ -231,10 +231,10 @@ def test_an_operator_whose_knativeserving_is_gone_is_not_stopped_again(cluster: 
     let_go(cluster)
     stopped_half_way(cluster)  # the run was killed before it started the operator
     told: list[Event] = []
-    let_go_first(cluster, [KEPT], told.append, Cancel(60))
+    let_go_first(cluster, [KEPT], (), told.append, Cancel(60))
     assert replicas(cluster) == 2
     before = cluster.get(OPERATOR)
-    let_go_first(cluster, [KEPT], told.append, Cancel(60))
+    let_go_first(cluster, [KEPT], (), told.append, Cancel(60))
     after = cluster.get(OPERATOR)
     assert before is not None
     assert after is not None
