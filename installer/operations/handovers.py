@@ -16,6 +16,11 @@ from installer.operations import knative_operator
 from installer.operations.telling import warning
 from installer.plan.handover import Handover
 
+_UNFOUND = (
+    "no Deployment of Knative's operator was found; before its KnativeServing is deleted it is "
+    f"looked for {knative_operator.LISTENS_LONG:.0f} seconds whether one runs all the same"
+)
+
 
 def let_go_first(
     cluster: Cluster,
@@ -36,6 +41,8 @@ def let_go_first(
     servings = [i for i in meant if knative_operator.serving_of(cluster, i.namespace, i.name)]
     operators = knative_operator.deployments(cluster)
     listen = knative_operator.LISTENS if operators else knative_operator.LISTENS_LONG
+    if servings and not operators:
+        emit(warning(_UNFOUND, ", ".join(map(str, servings))))
     try:
         for deployment in operators if servings else ():
             knative_operator.stop(cluster, deployment, cancel)

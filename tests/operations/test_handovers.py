@@ -24,6 +24,7 @@ from installer.core.cancel import Cancel
 from installer.core.errors import InstallerError
 from installer.core.events import Event, silent
 from installer.core.objects import Object, Ref, dig, ref_of
+from installer.operations import knative_operator
 from installer.operations.choice import InstallOptions, choose
 from installer.operations.handovers import give_up, let_go_first, let_go_last
 from installer.operations.prepare import prepare
@@ -170,6 +171,18 @@ def test_an_operator_that_runs_all_the_same_never_sees_a_deletion(
     assert not dig(serving, "metadata", "deletionTimestamp")
     assert cluster.get(MADE) is not None
     assert replicas(cluster) == 2
+
+
+def test_where_no_operator_is_found_it_is_told_that_one_is_looked_for(
+    cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(knative_operator, "LISTENS_LONG", 0.5)
+    cluster.delete(OPERATOR)
+    told: list[Event] = []
+    let_go_first(cluster, [KEPT], (), told.append, Cancel(60))
+    warned, done = told
+    assert "no Deployment of Knative's operator was found" in warned.fields["message"]
+    assert (done.name, done.fields["left"]) == ("handed_over", [str(MADE)])
 
 
 def test_what_a_chart_has_brought_and_may_not_be_seen_counts_as_left(
