@@ -154,7 +154,7 @@ def placed(
             wait_ready(
                 cluster,
                 [r for r in map(ref_of, group) if r.kind == "CustomResourceDefinition"],
-                deadline=30,
+                deadline=120,
                 cancel=Cancel(),
             )
             cluster.refresh_discovery()
@@ -162,9 +162,9 @@ def placed(
             put(cluster, obj)
         if ready:
             workloads = [ref for ref in refs if ref.kind == "Deployment"]
-            wait_ready(cluster, workloads, deadline=60, cancel=Cancel())
+            wait_ready(cluster, workloads, deadline=120, cancel=Cancel())
         yield
     finally:
         for ref in sorted(refs, key=lambda ref: "Webhook" not in ref.kind):
             cluster.delete(ref)
-        wait_gone(cluster, refs, deadline=60, cancel=Cancel())
+        wait_gone(cluster, refs, deadline=120, cancel=Cancel())

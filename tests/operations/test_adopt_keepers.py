@@ -51,7 +51,7 @@ def keep(stack: Stack) -> None:
     crd = definition("knativeservings", "operator.knative.dev", "KnativeServing")
     crd["spec"]["versions"][0]["name"] = "v1beta1"
     cluster.create(crd)
-    wait_ready(cluster, [ref_of(crd)], deadline=30, cancel=Cancel())
+    wait_ready(cluster, [ref_of(crd)], deadline=120, cancel=Cancel())
     cluster.refresh_discovery()
     operator_keeps(cluster, [*of["knative-serving"], *of["net-istio"]])
     config = {"data": {"models.example.com": ""}}
@@ -65,7 +65,7 @@ def keep(stack: Stack) -> None:
     operator = deployment(OPERATOR.namespace, OPERATOR.name, IMAGE)
     operator["spec"]["replicas"] = 2
     cluster.create(operator)
-    wait_ready(cluster, [OPERATOR, CONTROLLER], deadline=60, cancel=Cancel())
+    wait_ready(cluster, [OPERATOR, CONTROLLER], deadline=120, cancel=Cancel())
 
 
 def test_what_helm_and_knatives_operator_keep_is_handed_over_whenever_a_run_is_killed(

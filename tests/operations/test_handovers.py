@@ -55,7 +55,7 @@ def info(sandbox_factory: Any) -> Iterator[SandboxInfo]:
     crd["spec"]["versions"][0]["name"] = "v1beta1"
     for obj in (namespace(OPERATOR.namespace), namespace(SERVING.namespace), crd):
         cluster.create(obj)
-    wait_ready(cluster, [ref_of(crd)], deadline=30, cancel=Cancel())
+    wait_ready(cluster, [ref_of(crd)], deadline=120, cancel=Cancel())
     cluster.close()
     yield made
     lifecycle.down(made.name)
@@ -74,11 +74,11 @@ def cluster(info: SandboxInfo) -> Iterator[Cluster]:
         yield cluster
         cluster.delete(ledgers.HOME)
         cluster.delete(ref_of(record(CHART.name, CHART.namespace, [])))
-        wait_gone(cluster, [ledgers.HOME], deadline=30, cancel=Cancel())
+        wait_gone(cluster, [ledgers.HOME], deadline=120, cancel=Cancel())
         if cluster.get(SERVING) is not None:
             cluster.patch(SERVING, {"metadata": {"finalizers": None}})
             cluster.delete(SERVING)
-            wait_gone(cluster, [SERVING], deadline=30, cancel=Cancel())
+            wait_gone(cluster, [SERVING], deadline=120, cancel=Cancel())
     cluster.close()
 
 
