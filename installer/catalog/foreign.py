@@ -71,6 +71,10 @@ class Foreign:
     version_marks: tuple[str, ...]
     owners: tuple[OwnerMark, ...]
 
+    def project(self, name: str) -> Project:
+        """The project of that name. Raises StopIteration for one that the file does not have."""
+        return next(p for p in self.projects if p.name == name)
+
     def of_component(self, component: str) -> Project | None:
         """The project that a component of the catalog is."""
         return next((p for p in self.projects if p.component == component), None)

@@ -121,15 +121,13 @@ def manifest_of(record: Object, *, hooks: bool = False) -> list[Object]:
         raise Unreadable("its manifest is no Kubernetes objects") from error
 
 
-def forget(cluster: Cluster, namespace: str, name: str) -> int:
-    """Delete every revision of a release, so that Helm knows nothing of it; how many there were.
+def forget(cluster: Cluster, history: Sequence[Revision]) -> None:
+    """Delete every revision of a release, so that Helm knows nothing of it. history: all of them.
 
     Oldest first: what is left by a run that was killed is still the release as it is now.
     """
-    history = revisions(cluster, namespace, name).get((namespace, name), [])
     for revision in history:
         cluster.delete(revision.ref)
-    return len(history)
 
 
 def _placed(cluster: Cluster, ref: Ref, namespace: str) -> Ref:

@@ -66,15 +66,16 @@ def let_go_last(
     for item in handovers:
         if item.keeper != "helm":
             continue
-        history = helm.revisions(cluster, item.namespace, item.name)
-        revision = helm.applied(history.get((item.namespace, item.name), []))
+        found = helm.revisions(cluster, item.namespace, item.name)
+        history = found.get((item.namespace, item.name), [])
+        revision = helm.applied(history)
         left: list[Ref] = []
         if revision is not None:
             try:
                 left = helm.others_of(cluster, revision, ours)
             except helm.Unreadable as why:
                 emit(warning(f"what else {item} has is not known: {why}", str(revision.ref)))
-        helm.forget(cluster, item.namespace, item.name)
+        helm.forget(cluster, history)
         emit(_event(item, [str(ref) for ref in left]))
 
 

@@ -37,7 +37,7 @@ _PARALLEL = 8
 
 def deployments(cluster: Cluster) -> list[Object]:
     """Deployments of Knative's operator, wherever they are."""
-    project = next(p for p in load_foreign().projects if p.name == "knative-operator")
+    project = load_foreign().project("knative-operator")
     found = cluster.list("apps/v1", "Deployment").items
     return [deployment for deployment in found if belongs(deployment, project)]
 

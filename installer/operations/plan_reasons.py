@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 from installer.catalog.model import Component
+from installer.core.words import few
 from installer.operations.preview import Preview
 from installer.plan.diff import Change
 from installer.plan.drift import Entry
@@ -13,7 +14,6 @@ from installer.plan.wanted import Wanted
 
 OWNERSHIP = "only ownership is recorded"
 STOPS = "install stops here without"
-_SHOWN = 3
 _FIELD = re.compile(r"([a-z]\w*(?:\.\w+|\[[^\]]*\])*): (?:Invalid value|Forbidden)")
 
 
@@ -70,7 +70,7 @@ def _created(preview: Preview, entry: Entry | None) -> str:
 def _recreated(preview: Preview) -> str:
     cause = preview.failure.cause if preview.failure else ""
     found = sorted(set(_FIELD.findall(cause)))
-    what = f"{_few(found)} cannot be changed in place" if found else cause
+    what = f"{few(found)} cannot be changed in place" if found else cause
     what = what or "the catalog says that its change cannot be made in place"
     return f"{what}; install does not delete and create it again, so do that first"
 
@@ -81,7 +81,7 @@ def _differing(preview: Preview, item: Wanted, entry: Entry | None) -> str:
     fields = (
         f"{len(changes)} field differs" if len(changes) == 1 else f"{len(changes)} fields differ"
     )
-    said = f"{fields}: {_few([change.where for change in changes])}"
+    said = f"{fields}: {few([change.where for change in changes])}"
     by = sorted({writer.manager for change in changes for writer in _others(preview, change)})
     if by:
         verb = "written" if entry is None else "changed"
@@ -105,8 +105,3 @@ def _refused(preview: Preview) -> str:
     if failure.transient:
         return f"could not be previewed: {failure.cause}"
     return f"the server refuses it: {failure.cause}"
-
-
-def _few(names: list[str]) -> str:
-    more = len(names) - _SHOWN
-    return ", ".join(names[:_SHOWN]) + (f" and {more} more" if more > 0 else "")

@@ -91,7 +91,7 @@ def _bystanders(stock: Inventory, world: World) -> Iterator[Detail]:
                 f"{installation.owner.title}",
                 f"Namespace {installation.namespace}",
             )
-    gateway_api = next(p for p in data.projects if p.name == "gateway-api")
+    gateway_api = data.project("gateway-api")
     crds = stock.definitions_of(gateway_api)
     if crds:
         owner = crds[0].owner.title

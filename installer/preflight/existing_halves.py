@@ -31,7 +31,7 @@ def halves(
         if installations and not any(d.name == project.essential for d in definitions):
             yield _without_definitions(project, inventory, external)
     served = {"knative-serving", "net-istio"} & set(wanted) - set(adopt)
-    if inventory.operators and not inventory.of(_operator(foreign)):
+    if inventory.operators and not inventory.of(foreign.project("knative-operator")):
         place = inventory.operators[0]
         detail = failed if served else warning
         yield detail(
@@ -39,10 +39,6 @@ def halves(
             "bring the operator back, or take the finalizers from the KnativeServing and delete it",
             f"Namespace {place}",
         )
-
-
-def _operator(foreign: Foreign) -> Project:
-    return next(project for project in foreign.projects if project.name == "knative-operator")
 
 
 def _without_controllers(

@@ -13,6 +13,7 @@ from installer.cluster.errors import ApiError
 from installer.cluster.helm import Revision
 from installer.core.checks import Detail, failed, note, unknown
 from installer.core.objects import ObjectId, Ref
+from installer.core.words import few
 from installer.plan.handover import KNATIVE_SERVING, OPERATOR_GROUP, Handover, why_kept
 from installer.preflight.existing_inventory import Installation, Inventory
 from installer.preflight.existing_read import inventory
@@ -20,7 +21,6 @@ from installer.preflight.rights_needed import Right
 from installer.preflight.world import World
 
 _RUNS = ("Deployment", "StatefulSet", "DaemonSet", "CronJob")
-_SHOWN = 3
 
 
 def handover_verdicts(world: World) -> Iterator[Detail]:
@@ -50,7 +50,7 @@ def unfit_for_adoption(
     others = [each.ref for each in found.workloads if each.ref.identity not in wanted]
     kept = found.owner.comes_back and found.owner.adopt
     if others:
-        why = f"{_few(others)} would run on beside what the release calls otherwise"
+        why = f"{few(others)} would run on beside what the release calls otherwise"
     elif kept and not any(component in item.components for item in handovers):
         why = f"{found.owner.title} would put it back, and its mark is on none of the objects"
     else:
@@ -107,7 +107,7 @@ def handover_rights(world: World) -> Iterator[Right]:
 
 
 def _operators(world: World) -> list[Ref]:
-    project = next(p for p in load_foreign().projects if p.name == "knative-operator")
+    project = load_foreign().project("knative-operator")
     return [each.ref for found in inventory(world).of(project) for each in found.workloads]
 
 
@@ -159,14 +159,14 @@ def _helm(world: World, handover: Handover, ours: Collection[ObjectId]) -> Itera
     if running:
         yield failed(
             f"{handover} cannot let go of {', '.join(handover.components)} alone: it also runs "
-            f"{_few(running)}, which the release does not have",
+            f"{few(running)}, which the release does not have",
             "split the release in two with Helm, or leave the component to it: `external: "
             f"[{', '.join(handover.components)}]` in the settings (-f)",
             str(running[0]),
             objects=[str(ref) for ref in running],
         )
         return
-    stays = f"; {_few(others)} of it {'stays' if len(others) == 1 else 'stay'}" if others else ""
+    stays = f"; {few(others)} of it {'stays' if len(others) == 1 else 'stay'}" if others else ""
     yield note(
         f"{handover} lets go: Helm forgets it once the install is done{stays}",
         str(handover),
@@ -188,9 +188,3 @@ def _operator(world: World, handover: Handover) -> Iterator[Detail]:
         "meanwhile",
         str(handover),
     )
-
-
-def _few(refs: Sequence[Ref]) -> str:
-    more = len(refs) - _SHOWN
-    shown = ", ".join(map(str, refs[:_SHOWN]))
-    return f"{shown} and {more} more" if more > 0 else shown
